@@ -1,0 +1,67 @@
+//! Who is asking.
+
+use jiff::Timestamp;
+
+use crate::id::{DeviceId, UserId};
+
+/// What kind of credential was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallerKind {
+    /// A person with an access token.
+    User,
+    /// A bot with its token.
+    Bot,
+}
+
+/// Who is asking, as the credential proved it. Rights are looked up, never carried in here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Person or bot.
+    pub kind: CallerKind,
+    /// The account.
+    pub user: UserId,
+    /// The login the token belongs to; bots have none.
+    pub device: Option<DeviceId>,
+    /// How the login was proved (`pwd`, `otp`, …).
+    pub amr: Vec<String>,
+    /// When it was proved; absent for bots.
+    pub auth_time: Option<Timestamp>,
+}
+
+impl Caller {
+    /// A bot.
+    pub fn bot(user: UserId) -> Self {
+        Caller {
+            kind: CallerKind::Bot,
+            user,
+            device: None,
+            amr: Vec::new(),
+            auth_time: None,
+        }
+    }
+
+    /// A person on a device.
+    pub fn user(user: UserId, device: DeviceId, amr: Vec<String>, auth_time: Timestamp) -> Self {
+        Caller {
+            kind: CallerKind::User,
+            user,
+            device: Some(device),
+            amr,
+            auth_time: Some(auth_time),
+        }
+    }
+
+    /// Whether a bot is asking.
+    pub fn is_bot(&self) -> bool {
+        self.kind == CallerKind::Bot
+    }
+}
+
+/// The right to have an effect once: an idempotency key and what it was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The caller's key, 1 to 64 visible ASCII characters.
+    pub key: String,
+    /// SHA-256 of method, path and body.
+    pub request_hash: [u8; 32],
+}
