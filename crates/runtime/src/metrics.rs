@@ -1,0 +1,71 @@
+//! The description of metrics: one table per crate, from which the documentation is made.
+
+/// What a metric measures and how it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only goes up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution in fixed buckets.
+    Histogram,
+}
+
+/// One metric as documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The full name, with prefix `meydan_` and unit.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: MetricKind,
+    /// Its labels; each is a bounded set.
+    pub labels: &'static [&'static str],
+    /// One sentence for people.
+    pub help: &'static str,
+}
+
+/// The metrics of this crate.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: "meydan_build_info",
+        kind: MetricKind::Gauge,
+        labels: &["version"],
+        help: "Always 1; the label tells which build runs.",
+    },
+    Metric {
+        name: "meydan_tasks_panicked_total",
+        kind: MetricKind::Counter,
+        labels: &["task"],
+        help: "Tasks that ended by a panic.",
+    },
+    Metric {
+        name: "meydan_blocking_rejected_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Blocking work refused because the queue was full.",
+    },
+    Metric {
+        name: "meydan_job_duration_seconds",
+        kind: MetricKind::Histogram,
+        labels: &["kind"],
+        help: "How long a run of a periodic job took.",
+    },
+    Metric {
+        name: "meydan_job_failures_total",
+        kind: MetricKind::Counter,
+        labels: &["kind"],
+        help: "Runs of a periodic job that failed or panicked.",
+    },
+    Metric {
+        name: "meydan_job_last_success_timestamp_seconds",
+        kind: MetricKind::Gauge,
+        labels: &["kind"],
+        help: "When a periodic job last succeeded, as seconds since 1970.",
+    },
+    Metric {
+        name: "meydan_health_check",
+        kind: MetricKind::Gauge,
+        labels: &["check"],
+        help: "1 while the check succeeds, 0 while it fails.",
+    },
+];
