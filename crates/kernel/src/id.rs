@@ -72,6 +72,8 @@ pub type MessageId = Id<kind::Message>;
 pub type RoleId = Id<kind::Role>;
 /// An application.
 pub type ApplicationId = Id<kind::Application>;
+/// A thing without a type of its own.
+pub type AnyId = Id<kind::Other>;
 /// An event.
 pub type EventId = Id<kind::Event>;
 

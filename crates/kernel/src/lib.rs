@@ -29,8 +29,8 @@ pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use event::Event;
 pub use failure::{ErrorKind, ErrorRow, Failure, FieldError};
 pub use id::{
-    ApplicationId, ChannelId, CommunityId, DeviceId, EventId, Id, IdError, Ids, MessageId, RoleId,
-    UserId, WorkerSlot,
+    AnyId, ApplicationId, ChannelId, CommunityId, DeviceId, EventId, Id, IdError, Ids, MessageId,
+    RoleId, UserId, WorkerSlot,
 };
 pub use limit::{Limiter, Rule, Verdict};
 pub use locale::Locale;

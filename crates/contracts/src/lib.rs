@@ -1,0 +1,22 @@
+//! What contexts may ask of each other: one file per called context with its trait and types.
+//!
+//! # Invariants
+//! 1. No logic, no IO: traits, plain types and their JSON form.
+//! 2. A trait has at most eight methods; those that may be asked for many things take many.
+//! 3. Types that reach chat clients serialize to the chat dialect (ids as strings, moments with six
+//!    digits and an offset), so that a context and the gateway show the same object.
+//! 4. A trait is called outside of transactions only.
+//!
+//! Begin reading with [`communities`], the largest.
+
+#![warn(missing_docs)]
+
+pub mod applications;
+pub mod communities;
+pub mod identity;
+pub mod messaging;
+
+pub use applications::Applications;
+pub use communities::Communities;
+pub use identity::{Credentials, Identity};
+pub use messaging::Messaging;
