@@ -5,6 +5,15 @@ use jiff::Timestamp;
 use kernel::{DeviceId, Failure, UserId};
 use serde::{Deserialize, Serialize};
 
+/// Whose account it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountKind {
+    /// A person.
+    Person,
+    /// A bot of an application.
+    Bot,
+}
+
 /// A user as every other user may see them; the chat dialect's user object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct User {
@@ -28,21 +37,26 @@ pub struct User {
 
 impl User {
     /// The user object of an account.
-    pub fn new(id: UserId, username: String, display_name: String, bot: bool) -> Self {
+    pub fn new(id: UserId, username: String, display_name: String, kind: AccountKind) -> Self {
         User {
             id,
             username,
             discriminator: "0".to_owned(),
             global_name: Some(display_name),
             avatar: None,
-            bot,
+            bot: kind == AccountKind::Bot,
             public_flags: 0,
         }
     }
 
     /// Stands in for an account that was erased or never existed.
     pub fn unknown(id: UserId) -> Self {
-        User::new(id, "unknown".to_owned(), "Unknown user".to_owned(), false)
+        User::new(
+            id,
+            "unknown".to_owned(),
+            "Unknown user".to_owned(),
+            AccountKind::Person,
+        )
     }
 }
 
