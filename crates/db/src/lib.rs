@@ -1,0 +1,43 @@
+//! The only way to the database: typed statements, a bounded pool, transactions, and the
+//! mechanics every context shares.
+//!
+//! Invariants
+//! 1. A statement leaves unnamed, with explicit parameter types, in one round trip; nothing is
+//!    prepared by name and no session state is set, so any pooler in transaction mode will do.
+//! 2. A connection goes back into the pool only when nothing is open on it.
+//! 3. Every wait is bounded: for a connection, for connecting, for a statement, for a lock.
+//! 4. A transaction in which a statement failed never reports a successful commit.
+//! 5. A database failure is an error, never an empty result.
+//!
+//! Events: none of its own.
+//!
+//! Begin reading with [`Sql`], then [`Db`] and [`Tx`].
+
+#![warn(missing_docs)]
+
+// The derive writes `::db::…`, also in this crate.
+#[expect(
+    unused_extern_crates,
+    reason = "the compiler does not see uses made by a derive"
+)]
+extern crate self as db;
+
+mod connect;
+mod error;
+mod pool;
+pub mod prepare;
+mod sql;
+mod tx;
+mod value;
+
+pub use connect::Settings;
+pub use db_derive::FromRow;
+pub use error::Error;
+pub use pool::{Db, Usage};
+pub use postgres_types::{self, Type};
+pub use sql::{Bound, Source, Sql};
+pub use tx::Tx;
+pub use value::{FromRow, Row, Scalar, Value};
+
+/// The result of the data layer.
+pub type Result<T> = std::result::Result<T, Error>;
