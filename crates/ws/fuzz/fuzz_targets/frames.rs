@@ -2,6 +2,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[expect(dead_code, reason = "the other target uses the rest")]
 #[path = "../bodies.rs"]
 mod bodies;
 
