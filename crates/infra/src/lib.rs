@@ -1,0 +1,48 @@
+//! The seams between Meydan and what it runs on: each a small trait with adapters behind it.
+//!
+//! | module | seam | adapters |
+//! |---|---|---|
+//! | [`fanout`] | ephemeral pub/sub to connected sockets | in process |
+//! | [`bus`] | durable events between contexts | in process |
+//! | [`cache`] | short-lived values by key | in process |
+//! | [`limiter`] | rate limits ([`kernel::Limiter`]) | in process |
+//!
+//! # Invariants
+//! 1. Every adapter of a seam passes the same suite of `testkit::conformance`.
+//! 2. Everything that is kept or waited for has a bound; what happens at it is said at the bound.
+//! 3. No adapter starts a task of its own here, and none knows a context.
+//! 4. Time comes from [`kernel::Clock`] where a caller can see it; deadlines are tokio's.
+//!
+//! Deliberately absent: retries (the relay's and the callers' business) and configuration
+//! (`meydan` decides which adapter stands behind a seam).
+//!
+//! Begin reading with [`fanout`], then [`bus`].
+
+#![warn(missing_docs)]
+
+pub mod bus;
+pub mod cache;
+pub mod fanout;
+pub mod limiter;
+
+/// The metrics of this crate: name, kind, labels, one sentence for people.
+pub const METRICS: &[(&str, &str, &[&str], &str)] = &[
+    (
+        "meydan_realtime_mailbox_full_total",
+        "counter",
+        &["lost"],
+        "Records a full mailbox dropped: ephemeral ones, and durable ones that need healing.",
+    ),
+    (
+        "meydan_bus_handle_seconds",
+        "histogram",
+        &["consumer"],
+        "How long a consumer took for one event.",
+    ),
+    (
+        "meydan_bus_refused_total",
+        "counter",
+        &["consumer"],
+        "Events a consumer did not accept; they come again.",
+    ),
+];
