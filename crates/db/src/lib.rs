@@ -24,8 +24,10 @@ extern crate self as db;
 
 mod connect;
 mod error;
+mod migrate;
 mod pool;
 pub mod prepare;
+pub mod private;
 mod sql;
 mod tx;
 mod value;
@@ -33,6 +35,9 @@ mod value;
 pub use connect::Settings;
 pub use db_derive::FromRow;
 pub use error::Error;
+pub use migrate::{
+    MigrateError, Migrations, Report, Step, ensure_login, migrate, migrate_fingerprint, pending,
+};
 pub use pool::{Db, Usage};
 pub use postgres_types::{self, Type};
 pub use sql::{Bound, Source, Sql};

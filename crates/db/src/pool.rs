@@ -302,12 +302,15 @@ pub(crate) async fn send(
             limit_ms,
         }),
     };
-    measure(name, began.elapsed(), result.is_ok());
+    measure(
+        name,
+        began.elapsed(),
+        if result.is_ok() { "ok" } else { "error" },
+    );
     result
 }
 
-fn measure(name: &'static str, took: Duration, ok: bool) {
-    let result = if ok { "ok" } else { "error" };
+fn measure(name: &'static str, took: Duration, result: &'static str) {
     metrics::histogram!("meydan_db_statement_seconds", "statement" => name, "result" => result)
         .record(took.as_secs_f64());
     if took >= SLOW {

@@ -43,6 +43,18 @@ pub async fn check(settings: &Settings, statements: &[&Sql]) -> Result<Vec<Strin
     Ok(problems)
 }
 
+/// Runs a script of plain statements on a direct connection, for tests and tools.
+///
+/// Nothing in it is bound: never build it from input.
+pub async fn script(settings: &Settings, text: &str) -> Result<()> {
+    let direct = Direct::open(settings).await?;
+    direct
+        .client()
+        .batch_execute(text)
+        .await
+        .map_err(|error| Error::from_driver("script", error))
+}
+
 fn column_problems(sql: &Sql, columns: &[Column]) -> Vec<String> {
     let mut problems = Vec::new();
     for column in columns {
