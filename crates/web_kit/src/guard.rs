@@ -1,0 +1,207 @@
+//! What stands before every handler of a table: policy, limits, size.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http_body_util::Limited;
+use kernel::failure::{INTERNAL, RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE};
+use kernel::{Failure, Rule};
+
+use crate::address::Meta;
+use crate::fail::{BODY_TOO_LARGE, Fail};
+use crate::limits;
+use crate::stack::Shared;
+use crate::table::Policy;
+use crate::tokens::{Verified, VerifyError};
+
+/// What was decided about the caller; extractors read it.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    pub(crate) policy: Policy,
+    pub(crate) caller: Option<Verified>,
+}
+
+/// What one operation demands.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    policy: Policy,
+    rule: Option<Rule>,
+    bucket: String,
+    major: Option<usize>,
+    max_body: Option<usize>,
+}
+
+impl Guard {
+    pub(crate) fn new(
+        method: &Method,
+        template: &str,
+        policy: Policy,
+        rule: Option<Rule>,
+        max_body: Option<usize>,
+    ) -> Self {
+        Self {
+            policy,
+            rule,
+            bucket: limits::bucket(method, template),
+            major: limits::major_segment(template),
+            max_body,
+        }
+    }
+}
+
+/// A refusal and the headers that go with it.
+struct Refusal {
+    failure: Failure,
+    headers: HeaderMap,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+/// The middleware of one operation.
+pub(crate) async fn run(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match admit(&guard, request).await {
+        Ok((request, headers)) => {
+            let mut response = next.run(request).await;
+            response.headers_mut().extend(headers);
+            response
+        }
+        Err(refusal) => {
+            let mut response = Fail(refusal.failure).into_response();
+            response.headers_mut().extend(refusal.headers);
+            response
+        }
+    }
+}
+
+async fn admit(guard: &Guard, mut request: Request) -> Result<(Request, HeaderMap), Box<Refusal>> {
+    let extensions = request.extensions();
+    let (Some(shared), Some(meta)) = (
+        extensions.get::<Arc<Shared>>().cloned(),
+        extensions.get::<Meta>().cloned(),
+    ) else {
+        let cause = "a table's router must be served through `stack`";
+        return Err(Box::new(INTERNAL.fail().because(cause).into()));
+    };
+    let caller = match guard.policy {
+        Policy::Public => None,
+        Policy::Caller => {
+            let who = authenticate(&shared, &meta, request.headers()).await;
+            Some(who.map_err(|failure| Box::new(failure.into()))?)
+        }
+    };
+    let headers = limit(guard, &shared, &meta, caller.as_ref(), request.uri().path()).await?;
+    let max_body = guard.max_body.unwrap_or(shared.body_limit);
+    if announced(request.headers()).is_some_and(|length| length > max_body) {
+        return Err(Box::new(BODY_TOO_LARGE.fail().into()));
+    }
+    request.extensions_mut().insert(Admission {
+        policy: guard.policy,
+        caller,
+    });
+    let request = request.map(|body| Body::new(Limited::new(body, max_body)));
+    Ok((request, headers))
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn authenticate(
+    shared: &Shared,
+    meta: &Meta,
+    headers: &HeaderMap,
+) -> Result<Verified, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let credential = values.next().and_then(|value| value.to_str().ok());
+    let (Some(credential), None) = (credential, values.next()) else {
+        return Err(UNAUTHENTICATED.fail());
+    };
+    // Bot tokens and bare tokens belong to the chat surface alone.
+    let bearer = credential
+        .get(..7)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+    if !bearer && !meta.dialect {
+        return Err(UNAUTHENTICATED.fail());
+    }
+    match shared.verifier.verified(credential).await {
+        Ok(verified) => {
+            tracing::Span::current().record("user.id", verified.caller.user.get());
+            Ok(verified)
+        }
+        Err(VerifyError::Invalid) => Err(UNAUTHENTICATED.fail()),
+        Err(VerifyError::Unavailable(cause)) => Err(UNAVAILABLE.fail().because(cause)),
+    }
+}
+
+/// Counts the request; returns headers for the answer, or the refusal.
+async fn limit(
+    guard: &Guard,
+    shared: &Shared,
+    meta: &Meta,
+    caller: Option<&Verified>,
+    path: &str,
+) -> Result<HeaderMap, Box<Refusal>> {
+    let mut headers = HeaderMap::new();
+    if let Some(bot) = caller.filter(|who| meta.dialect && who.caller.is_bot()) {
+        let key = format!("bot:{}", bot.caller.user);
+        let verdict = shared.limiter.take(limits::BOT_IN_ALL, &key, 1).await;
+        if !verdict.allowed {
+            limits::tell_global(&mut headers);
+            return Err(refuse(limits::BOT_IN_ALL, headers, verdict, Global::Yes));
+        }
+    }
+    let Some(rule) = guard.rule else {
+        return Ok(headers);
+    };
+    let major = guard.major.and_then(|at| path.split('/').nth(at));
+    let key = limits::key(&guard.bucket, caller, meta, major);
+    let verdict = shared.limiter.take(rule, &key, 1).await;
+    if meta.dialect {
+        limits::tell(
+            &mut headers,
+            rule,
+            &guard.bucket,
+            verdict,
+            shared.clock.now(),
+        );
+    }
+    if verdict.allowed {
+        Ok(headers)
+    } else {
+        Err(refuse(rule, headers, verdict, Global::No))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Global {
+    Yes,
+    No,
+}
+
+fn refuse(
+    rule: Rule,
+    headers: HeaderMap,
+    verdict: kernel::Verdict,
+    global: Global,
+) -> Box<Refusal> {
+    metrics::counter!("meydan_ratelimit_rejected_total", "rule" => rule.name).increment(1);
+    let failure = RATE_LIMITED.fail().retry_after(verdict.retry_after);
+    let failure = if global == Global::Yes {
+        failure.extra("global", true)
+    } else {
+        failure
+    };
+    Box::new(Refusal { failure, headers })
+}

@@ -1,0 +1,310 @@
+//! Verifying credentials without asking anybody: keys and revocations are fed from outside.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use kernel::{Caller, DeviceId, SharedClock, UserId};
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+use crate::opaque::{OpaqueCache, OpaqueTokens};
+
+/// How far clocks of issuer and verifier may differ.
+const LEEWAY: Duration = Duration::from_secs(30);
+/// How long a revocation is remembered: a token's life of 15 minutes and the leeway, rounded up.
+const REMEMBER: Duration = Duration::from_secs(16 * 60);
+/// How old the last look at revocations may be.
+const FRESH: Duration = Duration::from_secs(5);
+/// Longest token that is looked at; ours have about 450 bytes.
+const LONGEST: usize = 4 * 1024;
+/// Most revocations in memory (about 16 MB). Above it verification says "unavailable" until the
+/// oldest expire, because a revoked token must not pass.
+const MOST_REVOKED: usize = 500_000;
+
+/// A public signing key of the issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// Its name in token headers.
+    pub kid: String,
+    /// The raw Ed25519 key.
+    pub ed25519: [u8; 32],
+}
+
+/// Who calls, and until when that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Who calls.
+    pub caller: Caller,
+    /// When the token ends; bots' tokens do not.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Why a credential was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The credential is bad: 401.
+    #[error("the credential is not valid")]
+    Invalid,
+    /// It cannot be judged now: 503.
+    #[error("the credential cannot be judged")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What to do with tokens while the last look at revocations is older than five seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStale {
+    /// Answer "unavailable": nothing revoked can pass.
+    #[default]
+    Deny,
+    /// Go on without: whoever runs it prefers reachability.
+    Allow,
+}
+
+/// Verifies access tokens by signature and revocation, and bot tokens through [`OpaqueTokens`].
+pub struct TokenVerifier {
+    audience: String,
+    validation: Validation,
+    clock: SharedClock,
+    on_stale: OnStale,
+    keys: RwLock<Arc<HashMap<String, DecodingKey>>>,
+    revoked: RwLock<Revoked>,
+    unknown_key: Notify,
+    opaque: Option<OpaqueCache>,
+}
+
+#[derive(Default)]
+struct Revoked {
+    until: HashMap<DeviceId, Timestamp>,
+    fresh_at: Option<Timestamp>,
+    overflowed_until: Option<Timestamp>,
+}
+
+/// Claims of an access token; serde refuses a claim that stands twice.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    exp: i64,
+    nbf: Option<i64>,
+    aud: String,
+    #[serde(rename = "type")]
+    kind: String,
+    sid: String,
+    auth_time: i64,
+    #[serde(default)]
+    amr: Vec<String>,
+}
+
+/// The only header fields an access token of ours has; anything else (`jku`, `jwk`, `x5u`,
+/// `crit`, …) means that somebody else made it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+impl std::fmt::Debug for TokenVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenVerifier")
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TokenVerifier {
+    /// Makes a verifier without keys: until it has some, nothing can be judged.
+    pub fn new(issuer: &str, audience: &str, clock: SharedClock) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Times are judged below, by the clock that was passed in.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        Self {
+            audience: audience.to_owned(),
+            validation,
+            clock,
+            on_stale: OnStale::Deny,
+            keys: RwLock::default(),
+            revoked: RwLock::default(),
+            unknown_key: Notify::new(),
+            opaque: None,
+        }
+    }
+
+    /// Chooses what stale revocations mean.
+    #[must_use]
+    pub fn on_stale(mut self, on_stale: OnStale) -> Self {
+        self.on_stale = on_stale;
+        self
+    }
+
+    /// Adds the judge of bot tokens; without one they are all bad.
+    #[must_use]
+    pub fn with_opaque(mut self, tokens: Arc<dyn OpaqueTokens>) -> Self {
+        self.opaque = Some(OpaqueCache::new(tokens, Arc::clone(&self.clock)));
+        self
+    }
+
+    /// Replaces the key set.
+    pub fn set_keys(&self, keys: Vec<PublicKey>) {
+        let keys = keys
+            .into_iter()
+            .filter_map(|key| {
+                let x = URL_SAFE_NO_PAD.encode(key.ed25519);
+                DecodingKey::from_ed_components(&x)
+                    .ok()
+                    .map(|decoding| (key.kid, decoding))
+            })
+            .collect();
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    /// Waits until a token named a key that is not in the set; fetch keys then, but not often.
+    pub async fn unknown_key(&self) {
+        self.unknown_key.notified().await;
+    }
+
+    /// Refuses the tokens of these devices from now on.
+    pub fn revoke(&self, devices: &[DeviceId], now: Timestamp) {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        if revoked.until.len().saturating_add(devices.len()) > MOST_REVOKED {
+            revoked.until.retain(|_, until| *until > now);
+        }
+        for device in devices {
+            if revoked.until.len() >= MOST_REVOKED && !revoked.until.contains_key(device) {
+                revoked.overflowed_until = Some(now + REMEMBER);
+                tracing::error!("more revocations than fit into memory; refusing all tokens");
+                return;
+            }
+            revoked.until.insert(*device, now + REMEMBER);
+        }
+    }
+
+    /// Notes that all revocations up to `now` are known.
+    pub fn set_revocations_fresh(&self, now: Timestamp) {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        revoked.fresh_at = Some(now);
+        revoked.until.retain(|_, until| *until > now);
+    }
+
+    /// Forgets what was cached about one bot's tokens, when its token was changed or taken away.
+    pub fn forget_bot(&self, bot: UserId) {
+        if let Some(opaque) = &self.opaque {
+            opaque.forget(bot);
+        }
+    }
+
+    /// Tells who calls: `Bearer x`, `Bot x` or a bare access token.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Invalid`] for a bad credential, [`VerifyError::Unavailable`] when it cannot
+    /// be judged.
+    pub async fn verify(&self, credential: &str) -> Result<Caller, VerifyError> {
+        self.verified(credential)
+            .await
+            .map(|verified| verified.caller)
+    }
+
+    /// Like [`Self::verify`], with the time when the token ends.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::verify`].
+    pub async fn verified(&self, credential: &str) -> Result<Verified, VerifyError> {
+        match credential.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                self.access_token(token)
+            }
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bot") => {
+                let opaque = self.opaque.as_ref().ok_or(VerifyError::Invalid)?;
+                let caller = opaque.resolve(token).await?;
+                Ok(Verified {
+                    caller,
+                    expires_at: None,
+                })
+            }
+            Some(_) => Err(VerifyError::Invalid),
+            None => self.access_token(credential),
+        }
+    }
+
+    fn access_token(&self, token: &str) -> Result<Verified, VerifyError> {
+        if token.len() > LONGEST {
+            return Err(VerifyError::Invalid);
+        }
+        let head = token.split('.').next().unwrap_or_default();
+        let head = URL_SAFE_NO_PAD.decode(head).or(Err(VerifyError::Invalid))?;
+        let head: Header = serde_json::from_slice(&head).or(Err(VerifyError::Invalid))?;
+        if head.alg != "EdDSA" || head.typ != "at+jwt" {
+            return Err(VerifyError::Invalid);
+        }
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        if keys.is_empty() {
+            return Err(VerifyError::Unavailable(
+                "no signing keys were loaded yet".into(),
+            ));
+        }
+        let Some(key) = keys.get(&head.kid) else {
+            self.unknown_key.notify_one();
+            return Err(VerifyError::Invalid);
+        };
+        let claims: Claims = jsonwebtoken::decode(token, key, &self.validation)
+            .map(|data| data.claims)
+            .or(Err(VerifyError::Invalid))?;
+        self.judge(claims)
+    }
+
+    fn judge(&self, claims: Claims) -> Result<Verified, VerifyError> {
+        let now = self.clock.now();
+        let time = |seconds| Timestamp::from_second(seconds).or(Err(VerifyError::Invalid));
+        let expires_at = time(claims.exp)?;
+        let begins = claims.nbf.map(time).transpose()?;
+        if now >= expires_at.saturating_add(LEEWAY).unwrap_or(Timestamp::MAX)
+            || begins.is_some_and(|nbf| now.saturating_add(LEEWAY).is_ok_and(|now| now < nbf))
+            || claims.kind != "access"
+            || claims.aud != self.audience
+        {
+            return Err(VerifyError::Invalid);
+        }
+        let user: UserId = claims.sub.parse().or(Err(VerifyError::Invalid))?;
+        let device: DeviceId = claims.sid.parse().or(Err(VerifyError::Invalid))?;
+        let auth_time = time(claims.auth_time)?;
+        self.check_revoked(device, now)?;
+        let caller = Caller::user(user, device, claims.amr, auth_time);
+        Ok(Verified {
+            caller,
+            expires_at: Some(expires_at),
+        })
+    }
+
+    fn check_revoked(&self, device: DeviceId, now: Timestamp) -> Result<(), VerifyError> {
+        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
+        if revoked.until.get(&device).is_some_and(|until| *until > now) {
+            return Err(VerifyError::Invalid);
+        }
+        if revoked.overflowed_until.is_some_and(|until| until > now) {
+            return Err(VerifyError::Unavailable(
+                "revocations do not fit into memory".into(),
+            ));
+        }
+        let fresh = revoked
+            .fresh_at
+            .is_some_and(|at| now.duration_since(at).unsigned_abs() <= FRESH || at > now);
+        if fresh || self.on_stale == OnStale::Allow {
+            Ok(())
+        } else {
+            Err(VerifyError::Unavailable(
+                "revocations were not looked at for 5 s".into(),
+            ))
+        }
+    }
+}
