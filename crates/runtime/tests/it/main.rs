@@ -1,1 +1,11 @@
-//! Integration tests.
+//! Integration tests of `runtime`.
+
+#![cfg(test)]
+
+mod blocking;
+mod child;
+mod health;
+mod jobs;
+mod lifecycle;
+mod logs;
+mod retry;
