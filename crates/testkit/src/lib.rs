@@ -11,3 +11,4 @@ pub mod http;
 pub mod servers;
 
 pub use database::{TestDb, prepare_all};
+pub use http::verifier;
