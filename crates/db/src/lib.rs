@@ -16,21 +16,24 @@
 #![warn(missing_docs)]
 
 // The derive writes `::db::…`, also in this crate.
-#[expect(
-    unused_extern_crates,
-    reason = "the compiler does not see uses made by a derive"
-)]
 extern crate self as db;
 
 mod connect;
+pub mod dead_letters;
 mod error;
+pub mod inbox;
+mod mechanics;
 mod migrate;
+pub mod once;
+pub mod outbox;
 mod pool;
 pub mod prepare;
 pub mod private;
 mod sql;
 mod tx;
 mod value;
+pub mod wakeup;
+pub mod worker;
 
 pub use connect::Settings;
 pub use db_derive::FromRow;

@@ -37,6 +37,9 @@ pub(crate) struct Inner {
     cleanups: TaskTracker,
     /// Wake-ups of the relays, by schema.
     wakes: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Schemas whose outbox has grown since other processes were last told.
+    grown: Mutex<Vec<String>>,
+    announced: Notify,
 }
 
 impl Db {
@@ -61,6 +64,8 @@ impl Db {
                 settings: settings.clone(),
                 cleanups: TaskTracker::new(),
                 wakes: Mutex::new(HashMap::new()),
+                grown: Mutex::new(Vec::new()),
+                announced: Notify::new(),
             }),
         })
     }
@@ -104,6 +109,47 @@ impl Db {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         Arc::clone(wakes.entry(schema.to_owned()).or_default())
+    }
+
+    /// Says that the outbox of `schema` has grown: wakes its relay here, and by and by those of
+    /// other processes. A commit does it by itself for [`crate::outbox::append`].
+    pub fn announce(&self, schema: &str) {
+        self.outbox_wake(schema).notify_one();
+        let mut grown = self
+            .inner
+            .grown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !grown.iter().any(|known| known == schema) {
+            grown.push(schema.to_owned());
+        }
+        self.inner.announced.notify_one();
+    }
+
+    pub(crate) fn announced(&self) -> &Notify {
+        &self.inner.announced
+    }
+
+    pub(crate) fn take_announced(&self) -> Vec<String> {
+        std::mem::take(
+            &mut *self
+                .inner
+                .grown
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Wakes the relay of `schema`, if this process has one.
+    pub(crate) fn wake(&self, schema: &str) {
+        let wakes = self
+            .inner
+            .wakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(wake) = wakes.get(schema) {
+            wake.notify_one();
+        }
     }
 
     /// Wakes every relay of this process.
@@ -209,10 +255,8 @@ impl Drop for Lent {
 }
 
 /// Ends whatever is open on a connection and gives it back; closes it when that takes too long.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it starts from a destructor; the number of tasks is bounded by the pool and they are tracked"
-)]
+///
+/// It starts from a destructor, so nobody waits for it; the pool bounds the number of these tasks.
 fn clean_up(db: &Db, object: Object) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         drop(Object::take(object));

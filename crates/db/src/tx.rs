@@ -60,7 +60,7 @@ impl Tx {
         self.end("COMMIT").await?;
         let wakes = std::mem::take(&mut *self.wakes.lock().unwrap_or_else(PoisonError::into_inner));
         for schema in wakes {
-            self.lent.db.outbox_wake(&schema).notify_one();
+            self.lent.db.announce(&schema);
         }
         Ok(())
     }

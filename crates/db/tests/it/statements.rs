@@ -252,12 +252,8 @@ async fn the_check_finds_wrong_statements() {
             "has type shop.mood",
         ),
         (
-            Sql::new("shop.f", "SELECT 1::shop.small AS m"),
-            "has type shop.small",
-        ),
-        (
-            Sql::new("shop.g", "SELECT * FROM shop.owned_by_nobody"),
-            "permission denied",
+            Sql::new("shop.f", "SELECT i FROM shop.items AS i"),
+            "has type shop.items",
         ),
     ])
     .await;
@@ -265,12 +261,9 @@ async fn the_check_finds_wrong_statements() {
 
 async fn t_script(cases: &[(Sql, &str)]) {
     let t = TestDb::new(&[SHOP]).await.unwrap();
-    t.script(
-        "CREATE TYPE shop.mood AS ENUM ('x'); CREATE DOMAIN shop.small AS int[];
-        CREATE TABLE shop.owned_by_nobody (id int)",
-    )
-    .await
-    .unwrap();
+    t.script("CREATE TYPE shop.mood AS ENUM ('x');")
+        .await
+        .unwrap();
     for (sql, expected) in cases {
         let found = db::prepare::check(&t.app_settings("shop").unwrap(), &[sql])
             .await
