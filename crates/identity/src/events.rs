@@ -1,0 +1,170 @@
+//! Events this context emits, and the one it listens to itself.
+//!
+//! They carry ids and the names of what changed; never values, tokens or texts.
+
+use std::sync::Weak;
+
+use jiff::Timestamp;
+use kernel::event::{Handler, Handling};
+use kernel::{DeviceId, Event, Ids, UserId};
+use serde_json::{Value, json};
+
+use crate::Identity;
+use crate::error::Result;
+
+/// An account was made. `{user_id, kind}`
+pub const USER_CREATED: &str = "identity.user_created.v1";
+/// A profile changed. `{user_id, fields, version}`
+pub const USER_UPDATED: &str = "identity.user_updated.v1";
+/// An account was disabled, enabled or is being erased. `{user_id, state}`
+pub const USER_STATE_CHANGED: &str = "identity.user_state_changed.v1";
+/// Platform roles changed. `{user_id, roles}`
+pub const ROLES_CHANGED: &str = "identity.roles_changed.v1";
+/// Somebody logged in. `{device_id, kind, amr}`
+pub const DEVICE_CREATED: &str = "identity.device_created.v1";
+/// A device was signed out. `{device_id, reason}`
+pub const DEVICE_REVOKED: &str = "identity.device_revoked.v1";
+/// A password or another factor changed. `{user_id, factor}`
+pub const FACTOR_CHANGED: &str = "identity.factor_changed.v1";
+/// A consent was given. `{user_id, purposes}`
+pub const CONSENT_CHANGED: &str = "identity.consent_changed.v1";
+
+/// Every event this build emits.
+pub const EVENTS: &[&str] = &[
+    USER_CREATED,
+    USER_UPDATED,
+    USER_STATE_CHANGED,
+    ROLES_CHANGED,
+    DEVICE_CREATED,
+    DEVICE_REVOKED,
+    FACTOR_CHANGED,
+    CONSENT_CHANGED,
+];
+
+/// Makes events that one operation appends together.
+pub(crate) struct Events<'a> {
+    ids: &'a Ids,
+    at: Timestamp,
+    actor: Option<UserId>,
+    list: Vec<Event>,
+}
+
+impl<'a> Events<'a> {
+    pub(crate) fn new(ids: &'a Ids, at: Timestamp, actor: Option<UserId>) -> Self {
+        Events {
+            ids,
+            at,
+            actor,
+            list: Vec::new(),
+        }
+    }
+
+    /// Events of a user are ordered among each other: the user is the key.
+    fn push(&mut self, kind: &str, user: UserId, data: Value) -> Result<()> {
+        self.list.push(Event {
+            id: self.ids.next()?,
+            kind: kind.to_owned(),
+            at: self.at,
+            actor: self.actor,
+            tenant: None,
+            key: user.to_string(),
+            data,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn user_created(&mut self, user: UserId, kind: &str) -> Result<()> {
+        self.push(USER_CREATED, user, json!({"user_id": user, "kind": kind}))
+    }
+
+    pub(crate) fn user_updated(
+        &mut self,
+        user: UserId,
+        fields: &[&str],
+        version: i32,
+    ) -> Result<()> {
+        let data = json!({"user_id": user, "fields": fields, "version": version});
+        self.push(USER_UPDATED, user, data)
+    }
+
+    pub(crate) fn user_state_changed(&mut self, user: UserId, state: &str) -> Result<()> {
+        self.push(
+            USER_STATE_CHANGED,
+            user,
+            json!({"user_id": user, "state": state}),
+        )
+    }
+
+    pub(crate) fn roles_changed(&mut self, user: UserId, roles: &[String]) -> Result<()> {
+        self.push(
+            ROLES_CHANGED,
+            user,
+            json!({"user_id": user, "roles": roles}),
+        )
+    }
+
+    pub(crate) fn device_created(
+        &mut self,
+        user: UserId,
+        device: DeviceId,
+        kind: &str,
+        amr: &[&str],
+    ) -> Result<()> {
+        let data = json!({"device_id": device, "kind": kind, "amr": amr});
+        self.push(DEVICE_CREATED, user, data)
+    }
+
+    pub(crate) fn devices_revoked(
+        &mut self,
+        user: UserId,
+        devices: &[DeviceId],
+        reason: &str,
+    ) -> Result<()> {
+        for device in devices {
+            let data = json!({"device_id": device, "reason": reason});
+            self.push(DEVICE_REVOKED, user, data)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn factor_changed(&mut self, user: UserId, factor: &str) -> Result<()> {
+        self.push(
+            FACTOR_CHANGED,
+            user,
+            json!({"user_id": user, "factor": factor}),
+        )
+    }
+
+    pub(crate) fn consent_changed(&mut self, user: UserId, purposes: &[&str]) -> Result<()> {
+        self.push(
+            CONSENT_CHANGED,
+            user,
+            json!({"user_id": user, "purposes": purposes}),
+        )
+    }
+
+    /// Appends them to the outbox, in the transaction that caused them.
+    pub(crate) async fn append(self, tx: &db::Tx) -> Result<()> {
+        if !self.list.is_empty() {
+            db::outbox::append(tx, crate::SCHEMA, &self.list).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Kinds after which a cached card may be out of date.
+pub(crate) const CARD_KINDS: &[&str] = &[USER_UPDATED, USER_STATE_CHANGED];
+
+/// Drops cached cards; idempotent. Holds the context weakly, because the bus outlives it.
+pub(crate) struct CardCache(pub(crate) Weak<Identity>);
+
+impl Handler for CardCache {
+    fn handle<'a>(&'a self, event: &'a Event) -> Handling<'a> {
+        Box::pin(async move {
+            if let (Some(identity), Ok(user)) = (self.0.upgrade(), event.key.parse()) {
+                identity.forget_card(user);
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! The routes of the context; handlers and wire types are in the files beside.
+
+mod auth;
+mod dialect;
+mod users;
+
+use std::sync::Arc;
+
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use kernel::failure::NOT_FOUND;
+use web_kit::{Doc, Policy, Routes, Table};
+
+use crate::Identity;
+use crate::devices::{Origin, Tokens};
+use crate::error::{self, Error};
+use crate::model::{Card, Device, DeviceInfo, Me};
+
+type Shared = axum::extract::State<Arc<Identity>>;
+
+/// Every route of this context.
+pub(crate) fn routes(identity: Arc<Identity>) -> Table {
+    let routes = Table::new(crate::SCHEMA, identity);
+    dialect_routes(profile_routes(auth_routes(routes))).build()
+}
+
+fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    let public = |summary| Doc::new(summary).policy(Policy::Public);
+    routes
+        .post("/v1/auth/registrations", auth::register, public("Sign up")
+            .describe("Answers with tokens at once where e-mail addresses are not verified; elsewhere an administrator creates accounts.")
+            .body::<auth::RegistrationRequest>()
+            .returns::<Tokens>(201)
+            .errors(&[&error::REGISTRATION_CLOSED, &error::EMAIL_INVALID, &error::EMAIL_TAKEN,
+                &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::BUSY]))
+        .post("/v1/auth/setup", auth::set_up, public("Make the first administrator with a set-up link")
+            .body::<auth::SetupRequest>()
+            .returns::<Tokens>(201)
+            .errors(&[&error::TOKEN_INVALID, &error::EMAIL_INVALID, &error::EMAIL_TAKEN,
+                &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::BUSY]))
+        .post("/v1/auth/login", auth::log_in, public("Log in with a password")
+            .body::<auth::LoginRequest>()
+            .returns::<Tokens>(200)
+            .errors(&[&error::INVALID_CREDENTIALS, &error::BUSY]))
+        .post("/v1/auth/refresh", auth::refresh, public("Exchange a refresh token for the next pair")
+            .describe("A client stores `attempt_id` beside the old token before it sends, and repeats a lost request with the same one.")
+            .body::<auth::RefreshRequest>()
+            .returns::<Tokens>(200)
+            .errors(&[&error::REFRESH_ROTATED, &error::REFRESH_REUSED, &error::REFRESH_INVALID]))
+        .post("/v1/auth/logout", auth::log_out, public("Log out")
+            .describe("By a refresh token in the body (also an expired one), or by the access token of the request; then the body is `{}`.")
+            .body::<auth::LogoutRequest>()
+            .returns_nothing(204)
+            .errors(&[&error::REFRESH_INVALID]))
+        .post("/v1/auth/logout-all", auth::log_out_all, public("Log out everywhere")
+            .body::<auth::LogoutAllRequest>()
+            .returns_nothing(204)
+            .errors(&[&error::REFRESH_INVALID]))
+        .post("/v1/auth/validate", auth::validate, public("Ask whether an access token is good")
+            .body::<auth::ValidateRequest>()
+            .returns::<auth::ValidateResponse>(200))
+        .get("/.well-known/jwks.json", auth::jwks, public("The public keys of access tokens")
+            .returns::<auth::Jwks>(200))
+}
+
+fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    routes
+        .get(
+            "/v1/users/@me",
+            users::me,
+            Doc::new("Read one's own profile").returns::<Me>(200),
+        )
+        .patch(
+            "/v1/users/@me",
+            users::change_me,
+            Doc::new("Change one's own profile")
+                .describe("Needs `If-Match` with the `ETag` that was read.")
+                .body::<users::ProfileRequest>()
+                .returns::<Me>(200)
+                .errors(&[
+                    &error::USERNAME_TAKEN,
+                    &error::PRECONDITION_REQUIRED,
+                    &error::STALE,
+                ]),
+        )
+        .put(
+            "/v1/users/@me/password",
+            users::change_password,
+            Doc::new("Change one's own password")
+                .describe("Needs `current_password`, or a login of the last five minutes.")
+                .body::<users::PasswordRequest>()
+                .returns_nothing(204)
+                .errors(&[
+                    &error::PASSWORD_TOO_WEAK,
+                    &error::INVALID_CREDENTIALS,
+                    &error::STEP_UP_REQUIRED,
+                    &error::BUSY,
+                ]),
+        )
+        .get(
+            "/v1/users/@me/devices",
+            users::list_devices,
+            Doc::new("List one's own devices")
+                .query::<users::PageQuery>()
+                .returns_page::<Device>(200),
+        )
+        .delete(
+            "/v1/users/@me/devices",
+            users::revoke_others,
+            Doc::new("Sign all other devices out").returns_nothing(204),
+        )
+        .delete(
+            "/v1/users/@me/devices/{device_id}",
+            users::revoke_device,
+            Doc::new("Sign a device out")
+                .returns_nothing(204)
+                .errors(&[&NOT_FOUND]),
+        )
+        .get(
+            "/v1/users/{user_id}",
+            users::card,
+            Doc::new("Read somebody's card")
+                .returns::<Card>(200)
+                .errors(&[&NOT_FOUND]),
+        )
+        .get(
+            "/v1/users",
+            users::cards,
+            Doc::new("Read several cards")
+                .query::<users::CardsQuery>()
+                .returns_page::<Card>(200),
+        )
+}
+
+fn dialect_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    routes
+        .get(
+            "/api/v10/users/@me",
+            dialect::current_user,
+            Doc::new("Read the current user").returns::<dialect::CurrentUser>(200),
+        )
+        .patch(
+            "/api/v10/users/@me",
+            dialect::change_current_user,
+            Doc::new("Change the current user")
+                .body::<dialect::CurrentUserRequest>()
+                .returns::<dialect::CurrentUser>(200)
+                .errors(&[&error::USERNAME_TAKEN]),
+        )
+        .get(
+            "/api/v10/users/{user_id}",
+            dialect::user,
+            Doc::new("Read a user")
+                .returns::<contracts::identity::User>(200)
+                .errors(&[&error::UNKNOWN_USER]),
+        )
+}
+
+/// Where a login comes from.
+fn origin(meta: web_kit::Meta, device: Option<DeviceInfo>) -> Origin {
+    Origin {
+        ip: meta.ip,
+        user_agent: meta.user_agent,
+        device: device.unwrap_or_default(),
+    }
+}
+
+/// The version a change is made to: a strong entity tag, as `ETag` gave it.
+fn if_match(headers: &HeaderMap) -> Result<i32, Error> {
+    let value = headers.get(IF_MATCH).ok_or(Error::PreconditionRequired)?;
+    let version = value.to_str().ok().and_then(|text| {
+        text.trim()
+            .strip_prefix('"')?
+            .strip_suffix('"')?
+            .parse()
+            .ok()
+    });
+    // A tag that is none of ours cannot be the present one.
+    version.ok_or(Error::Stale)
+}
+
+/// An answer with the version as `ETag`.
+fn with_etag(version: i32, body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// An answer that caches may keep for `seconds`.
+fn cacheable(seconds: u32, body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    if let Ok(value) = HeaderValue::try_from(format!("public, max-age={seconds}")) {
+        response.headers_mut().insert(CACHE_CONTROL, value);
+    }
+    response
+}

@@ -1,0 +1,254 @@
+//! Logging in and out, and what verifiers need.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::Credentials as _;
+use kernel::UserId;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use web_kit::{Created, Json, Meta, NoContent, Public, Result};
+
+use super::{Shared, cacheable, origin};
+use crate::devices::Tokens;
+use crate::error::Error;
+use crate::login::{LogoutBy, LogoutScope};
+use crate::model::DeviceInfo;
+use crate::registration::{Consent, Registration};
+
+/// How long a verifier may keep the key set; we look again ourselves after ten minutes.
+const JWKS_MAX_AGE_S: u32 = 600;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegistrationRequest {
+    email: String,
+    #[schema(value_type = String)]
+    password: SecretString,
+    username: String,
+    display_name: String,
+    locale: Option<String>,
+    #[serde(default)]
+    consents: Vec<Consent>,
+    device: Option<DeviceInfo>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetupRequest {
+    /// The part of the set-up link behind `#`.
+    #[schema(value_type = String)]
+    token: SecretString,
+    email: String,
+    username: String,
+    display_name: String,
+    #[schema(value_type = String)]
+    password: SecretString,
+    device: Option<DeviceInfo>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoginRequest {
+    /// E-mail address, phone number or username.
+    identifier: String,
+    #[schema(value_type = String)]
+    password: SecretString,
+    device: Option<DeviceInfo>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RefreshRequest {
+    refresh_token: String,
+    /// The client's random name for this exchange, 16 to 64 characters.
+    attempt_id: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogoutRequest {
+    refresh_token: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogoutAllRequest {
+    refresh_token: Option<String>,
+    #[serde(default)]
+    except_current: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ValidateRequest {
+    access_token: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ValidateResponse {
+    is_valid: bool,
+    user_id: Option<UserId>,
+}
+
+/// A key set (RFC 7517).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+/// An Ed25519 public key (RFC 8037).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Jwk {
+    kty: &'static str,
+    crv: &'static str,
+    alg: &'static str,
+    #[serde(rename = "use")]
+    purpose: &'static str,
+    kid: String,
+    x: String,
+}
+
+pub(super) async fn register(
+    State(identity): Shared,
+    _: Public,
+    meta: Meta,
+    Json(request): Json<RegistrationRequest>,
+) -> Result<Created<Tokens>> {
+    let wish = Registration {
+        email: request.email,
+        password: request.password,
+        username: request.username,
+        display_name: request.display_name,
+        locale: request
+            .locale
+            .unwrap_or_else(|| meta.locale.tag().to_owned()),
+        consents: request.consents,
+    };
+    Ok(Created(
+        identity
+            .register(wish, &origin(meta, request.device))
+            .await?,
+    ))
+}
+
+pub(super) async fn set_up(
+    State(identity): Shared,
+    _: Public,
+    meta: Meta,
+    Json(request): Json<SetupRequest>,
+) -> Result<Created<Tokens>> {
+    let wish = Registration {
+        email: request.email,
+        password: request.password,
+        username: request.username,
+        display_name: request.display_name,
+        locale: meta.locale.tag().to_owned(),
+        consents: Vec::new(),
+    };
+    let origin = origin(meta, request.device);
+    Ok(Created(
+        identity.set_up(&request.token, wish, &origin).await?,
+    ))
+}
+
+pub(super) async fn log_in(
+    State(identity): Shared,
+    _: Public,
+    meta: Meta,
+    Json(request): Json<LoginRequest>,
+) -> Result<Json<Tokens>> {
+    let origin = origin(meta, request.device);
+    let tokens = identity
+        .log_in(&request.identifier, request.password, &origin)
+        .await?;
+    Ok(Json(tokens))
+}
+
+pub(super) async fn refresh(
+    State(identity): Shared,
+    _: Public,
+    Json(request): Json<RefreshRequest>,
+) -> Result<Json<Tokens>> {
+    let attempt = request.attempt_id.as_deref();
+    Ok(Json(
+        identity.refresh(&request.refresh_token, attempt).await?,
+    ))
+}
+
+pub(super) async fn log_out(
+    State(identity): Shared,
+    _: Public,
+    headers: HeaderMap,
+    Json(request): Json<LogoutRequest>,
+) -> Result<NoContent> {
+    identity
+        .log_out(leaving(request.refresh_token.as_deref(), &headers)?)
+        .await?;
+    Ok(NoContent)
+}
+
+pub(super) async fn log_out_all(
+    State(identity): Shared,
+    _: Public,
+    headers: HeaderMap,
+    Json(request): Json<LogoutAllRequest>,
+) -> Result<NoContent> {
+    let by = leaving(request.refresh_token.as_deref(), &headers)?;
+    let scope = if request.except_current {
+        LogoutScope::ExceptCurrent
+    } else {
+        LogoutScope::Everywhere
+    };
+    identity.log_out_all(by, scope).await?;
+    Ok(NoContent)
+}
+
+pub(super) async fn validate(
+    State(identity): Shared,
+    _: Public,
+    meta: Meta,
+    Json(request): Json<ValidateRequest>,
+) -> Result<Json<ValidateResponse>> {
+    let user_id = identity.validate(&request.access_token, meta.ip).await?;
+    Ok(Json(ValidateResponse {
+        is_valid: user_id.is_some(),
+        user_id,
+    }))
+}
+
+pub(super) async fn jwks(State(identity): Shared, _: Public) -> Result<Response> {
+    let keys = identity.keys().await?;
+    let keys = keys
+        .into_iter()
+        .map(|key| Jwk {
+            kty: "OKP",
+            crv: "Ed25519",
+            alg: "EdDSA",
+            purpose: "sig",
+            kid: key.kid,
+            x: URL_SAFE_NO_PAD.encode(key.public),
+        })
+        .collect();
+    Ok(cacheable(JWKS_MAX_AGE_S, Json(Jwks { keys })))
+}
+
+/// The refresh token of the body, or else the header.
+fn leaving<'a>(
+    token: Option<&'a str>,
+    headers: &'a HeaderMap,
+) -> std::result::Result<LogoutBy<'a>, Error> {
+    let header = || {
+        headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+    };
+    token
+        .map(LogoutBy::RefreshToken)
+        .or_else(|| header().map(LogoutBy::Header))
+        .ok_or(Error::Unauthenticated)
+}

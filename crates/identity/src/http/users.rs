@@ -1,0 +1,175 @@
+//! Profiles, passwords, devices.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use kernel::{Cursor, DeviceId, FieldError, Page, UserId};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+use utoipa::{IntoParams, ToSchema};
+use web_kit::{Caller, Json, NoContent, Path, Query, Result};
+
+use super::{Shared, if_match, with_etag};
+use crate::error::Error;
+use crate::login::OtherDevices;
+use crate::model::{Card, Device};
+use crate::users::{Precondition, ProfileChange};
+
+/// Most cards of one request.
+const MAX_CARDS: usize = 100;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProfileRequest {
+    username: Option<String>,
+    display_name: Option<String>,
+    /// Null empties it; absent leaves it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    about: Option<Option<String>>,
+    locale: Option<String>,
+}
+
+/// Tells null (`Some(None)`) from absent, for which serde does not call this.
+fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordRequest {
+    #[schema(value_type = Option<String>)]
+    current_password: Option<SecretString>,
+    #[schema(value_type = String)]
+    new_password: SecretString,
+    /// Whether the other devices are signed out.
+    #[serde(default)]
+    end_other_devices: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    /// Where the page begins, from the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// 1 to 100 rows; 50 when absent.
+    limit: Option<u16>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CardsQuery {
+    /// Up to 100 ids, separated by commas.
+    ids: String,
+}
+
+pub(super) async fn me(State(identity): Shared, caller: Caller) -> Result<Response> {
+    let me = identity.me(&caller).await?;
+    Ok(with_etag(me.version, Json(me)))
+}
+
+pub(super) async fn change_me(
+    State(identity): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(request): Json<ProfileRequest>,
+) -> Result<Response> {
+    let on = Precondition::Version(if_match(&headers)?);
+    let change = ProfileChange {
+        username: request.username,
+        display_name: request.display_name,
+        about: request.about,
+        locale: request.locale,
+    };
+    let account = identity.change_profile(&caller, on, change).await?;
+    let me = identity.complete(account).await?;
+    Ok(with_etag(me.version, Json(me)))
+}
+
+pub(super) async fn change_password(
+    State(identity): Shared,
+    caller: Caller,
+    Json(request): Json<PasswordRequest>,
+) -> Result<NoContent> {
+    let others = if request.end_other_devices {
+        OtherDevices::End
+    } else {
+        OtherDevices::Keep
+    };
+    let (current, new) = (request.current_password, request.new_password);
+    identity
+        .change_password(&caller, current, new, others)
+        .await?;
+    Ok(NoContent)
+}
+
+pub(super) async fn list_devices(
+    State(identity): Shared,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Device>>> {
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=kernel::page::MAX_PAGE).contains(&limit) {
+        return Err(one("?limit", "OUT_OF_RANGE", "1 to 100").into());
+    }
+    let (items, next_cursor) = identity.list_devices(&caller, query.cursor, limit).await?;
+    Ok(Json(Page { items, next_cursor }))
+}
+
+pub(super) async fn revoke_others(State(identity): Shared, caller: Caller) -> Result<NoContent> {
+    identity.revoke_other_devices(&caller).await?;
+    Ok(NoContent)
+}
+
+pub(super) async fn revoke_device(
+    State(identity): Shared,
+    caller: Caller,
+    Path(device): Path<DeviceId>,
+) -> Result<NoContent> {
+    identity.revoke_device(&caller, device).await?;
+    Ok(NoContent)
+}
+
+pub(super) async fn card(
+    State(identity): Shared,
+    _caller: Caller,
+    Path(user): Path<UserId>,
+) -> Result<Json<Card>> {
+    Ok(Json(identity.card(user).await?.ok_or(Error::NotFound)?))
+}
+
+pub(super) async fn cards(
+    State(identity): Shared,
+    _caller: Caller,
+    Query(query): Query<CardsQuery>,
+) -> Result<Json<Page<Card>>> {
+    let items = identity.cards(&parse_ids(&query.ids)?).await?;
+    Ok(Json(Page {
+        items,
+        next_cursor: None,
+    }))
+}
+
+fn parse_ids(text: &str) -> std::result::Result<Vec<UserId>, Error> {
+    let ids: std::result::Result<Vec<UserId>, _> = text
+        .split(',')
+        .take(MAX_CARDS + 1)
+        .map(str::parse)
+        .collect();
+    let ids = ids.or(Err(one(
+        "?ids",
+        "INVALID",
+        "decimal ids, separated by commas",
+    )))?;
+    if ids.len() > MAX_CARDS {
+        return Err(one("?ids", "TOO_MANY", "at most 100"));
+    }
+    Ok(ids)
+}
+
+fn one(pointer: &str, code: &'static str, detail: &str) -> Error {
+    Error::Invalid(vec![FieldError::new(pointer, code, detail)])
+}

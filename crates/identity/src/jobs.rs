@@ -1,0 +1,65 @@
+//! Periodic work. Each job compares what is with what should be, and may run on every node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kernel::Failure;
+use runtime::Job;
+
+use crate::Identity;
+use crate::error::Result;
+use crate::keys::Keys;
+use crate::sql;
+
+/// Rows deleted by one statement.
+const BATCH: i64 = 1_000;
+/// Batches of one run; the next run goes on.
+const MAX_BATCHES: usize = 100;
+/// How long used and expired links stay, for whoever looks into a complaint.
+const TOKENS_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// The jobs of this context.
+pub(crate) fn jobs(identity: &Arc<Identity>) -> Vec<Job> {
+    let (rotate, purge) = (Arc::clone(identity), Arc::clone(identity));
+    vec![
+        Job::new(
+            "identity.rotate_keys",
+            Duration::from_secs(3600),
+            move || {
+                let identity = Arc::clone(&rotate);
+                async move { identity.rotate_keys().await.map_err(Failure::from) }
+            },
+        ),
+        Job::new("identity.purge", Duration::from_secs(3600), move || {
+            let identity = Arc::clone(&purge);
+            async move { identity.purge().await.map_err(Failure::from) }
+        }),
+    ]
+}
+
+impl Identity {
+    /// Makes and drops signing keys as their age demands.
+    pub async fn rotate_keys(&self) -> Result<String> {
+        let set = self.keys.rotate().await?;
+        Ok(Keys::status(&set))
+    }
+
+    /// Forgets spent refresh tokens of logins that are over, and old links.
+    pub async fn purge(&self) -> Result<String> {
+        let (mut spent, mut links) = (0, 0);
+        let before = self.clock.now() - TOKENS_KEPT;
+        for _ in 0..MAX_BATCHES {
+            let tokens = sql::devices::purge_spent(&self.db, BATCH).await?;
+            let old = sql::people::purge_tokens(&self.db, before, BATCH).await?;
+            spent += tokens;
+            links += old;
+            if tokens == 0 && old == 0 {
+                break;
+            }
+        }
+        Ok(format!(
+            "removed {spent} spent refresh tokens and {links} links"
+        ))
+    }
+}

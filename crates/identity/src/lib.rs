@@ -1,0 +1,208 @@
+//! Who a user is, how they log in, which devices they hold, what they may do on the platform, and
+//! how all of it is taken back within a second.
+//!
+//! # Invariants
+//! 1. A refresh token yields at most one successor. The only answer to a spent token is the *same*
+//!    successor, to the *same* request retried.
+//! 2. Reuse of an older token kills the device, and the kill is committed although the request
+//!    fails.
+//! 3. One function, `Identity::issue` in `devices.rs`, creates devices. No login path makes tokens
+//!    in another way.
+//! 4. A code (one-time password, recovery code, link, ticket) works once. Attempts are counted and
+//!    judged in one statement.
+//! 5. Known and unknown accounts get the same status, body and work at login, reset and one-time
+//!    passwords; at sign-up too, wherever e-mail addresses are verified.
+//! 6. Logout, disable, reset and erase stop refresh tokens, access tokens, cookies and sockets
+//!    within 1 s (5 s when the fanout is down).
+//! 7. Roles and permissions are never in a token. A change acts at once.
+//! 8. No secret travels through outbox, bus, jobs, logs, traces or audit. A stranger cannot lock
+//!    an account; attempts on it are delayed.
+//!
+//! # Deliberately absent
+//! Community permissions (`communities`), bot tokens (`applications`), SQL of other schemas, and
+//! the verification of access tokens on requests (`web_kit`, fed by `contracts::Credentials`).
+//!
+//! # Events
+//! Out: [`EVENTS`]. In: its own `user_updated` and `user_state_changed`, to drop cached cards.
+//!
+//! Begin reading with `login.rs`, then `devices.rs` and `refresh.rs`.
+
+mod calls;
+mod devices;
+pub mod error;
+pub mod events;
+mod http;
+mod jobs;
+mod keys;
+mod limits;
+mod login;
+mod model;
+mod passwords;
+mod refresh;
+mod registration;
+mod rules;
+mod secrets;
+mod settings;
+mod setup;
+mod sql;
+mod tokens;
+mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::identity::User;
+use infra::fanout::Fanout;
+use kernel::{Ids, Limiter, SharedClock, SharedRng, UserId};
+use runtime::{Blocking, Check, Consumer, Module};
+
+pub use calls::MAX_USERS;
+pub use devices::{Origin, Tokens};
+pub use error::{ERRORS, Error};
+pub use events::EVENTS;
+pub use login::{LogoutBy, LogoutScope, OtherDevices};
+pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
+pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
+pub use registration::{Consent, Registration};
+pub use rules::Email;
+pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
+pub use settings::{EmailVerification, Limits, Settings};
+pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
+pub use users::{Precondition, ProfileChange};
+
+/// The schema of this context.
+pub const SCHEMA: &str = "identity";
+
+/// The schema's history, oldest first.
+pub const MIGRATIONS: db::Migrations = db::Migrations {
+    schema: SCHEMA,
+    files: &[
+        (
+            "V0001__accounts",
+            include_str!("../migrations/V0001__accounts.sql"),
+        ),
+        (
+            "V0002__credentials",
+            include_str!("../migrations/V0002__credentials.sql"),
+        ),
+        (
+            "V0003__people",
+            include_str!("../migrations/V0003__people.sql"),
+        ),
+    ],
+};
+
+/// Passwords waiting to be hashed; the next one is told to come back.
+const HASHING_QUEUE: usize = 64;
+/// Cached user objects; the least used is dropped beyond it.
+const CACHED_USERS: u64 = 50_000;
+/// How long a cached user object is used on a node that missed the event of its change.
+const CACHED_FOR: Duration = Duration::from_secs(30);
+
+/// What the context stands on.
+pub struct Deps {
+    /// Its database.
+    pub db: db::Db,
+    /// Makes identifiers.
+    pub ids: Arc<Ids>,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// Makes secrets.
+    pub rng: SharedRng,
+    /// Tells sockets of revoked devices.
+    pub fanout: Arc<dyn Fanout>,
+    /// Counts attempts.
+    pub limiter: Arc<dyn Limiter>,
+    /// Values of the configuration.
+    pub settings: Settings,
+}
+
+/// The context.
+pub struct Identity {
+    db: db::Db,
+    ids: Arc<Ids>,
+    clock: SharedClock,
+    rng: SharedRng,
+    fanout: Arc<dyn Fanout>,
+    limiter: Arc<dyn Limiter>,
+    settings: Settings,
+    tokens: tokens::Tokens,
+    keys: keys::Keys,
+    hashing: Blocking,
+    /// A hash that no password fits: unknown accounts cost the same work.
+    dummy_phc: String,
+    chat_cache: moka::sync::Cache<UserId, User>,
+}
+
+/// Puts the context together; touches no database.
+pub fn build(deps: Deps) -> Arc<Identity> {
+    let scheme = deps.settings.password_scheme;
+    Arc::new(Identity {
+        tokens: tokens::Tokens::new(&deps.settings),
+        keys: keys::Keys::new(
+            deps.db.clone(),
+            Arc::clone(&deps.clock),
+            Arc::clone(&deps.rng),
+            deps.settings.keys.clone(),
+        ),
+        hashing: Blocking::new(deps.settings.hashing_permits, HASHING_QUEUE),
+        // Parameters that argon2 refuses give an empty one; hashing then fails for all alike.
+        dummy_phc: passwords::dummy(scheme, &*deps.rng).unwrap_or_default(),
+        chat_cache: moka::sync::Cache::builder()
+            .max_capacity(CACHED_USERS)
+            .time_to_live(CACHED_FOR)
+            .build(),
+        db: deps.db,
+        ids: deps.ids,
+        clock: deps.clock,
+        rng: deps.rng,
+        fanout: deps.fanout,
+        limiter: deps.limiter,
+        settings: deps.settings,
+    })
+}
+
+impl Identity {
+    /// Makes sure that there is a signing key. Done once at start, so that the first login does
+    /// not wait and a wrong root secret is noticed at once.
+    pub async fn prepare(&self) -> error::Result<()> {
+        self.keys.rotate().await.map(drop)
+    }
+}
+
+/// The routes, for the composition and for the documentation.
+pub fn tables(identity: Arc<Identity>) -> web_kit::Table {
+    http::routes(identity)
+}
+
+/// The context, ready to be composed.
+pub fn module(identity: Arc<Identity>) -> Module {
+    let health = Arc::clone(&identity);
+    Module {
+        name: SCHEMA,
+        jobs: jobs::jobs(&identity),
+        consumers: vec![Consumer {
+            name: "identity.card_cache",
+            kinds: events::CARD_KINDS,
+            handler: Arc::new(events::CardCache(Arc::downgrade(&identity))),
+        }],
+        health: vec![Check::required("identity.keys", move || {
+            let identity = Arc::clone(&health);
+            async move {
+                identity
+                    .keys
+                    .set()
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            }
+        })],
+        routes: tables(identity).router(),
+    }
+}
+
+/// Every statement, for the test that prepares each.
+#[doc(hidden)]
+pub fn statements() -> &'static [&'static db::Sql] {
+    &sql::ALL
+}

@@ -1,0 +1,168 @@
+//! How often somebody may try: every limit of this context in one table.
+//!
+//! Limits on accounts delay and never lock: after the burst each attempt waits longer than the
+//! one before, up to a quarter of an hour. They are counted per *name given at login*, not per
+//! account found by it: otherwise a stranger could tell that an e-mail address and a username
+//! belong together. Names are kept as HMAC only.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kernel::{DeviceId, Limiter, Rule};
+
+use crate::error::{Error, Result};
+use crate::secrets::RootKeys;
+use crate::settings::Limits;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Waits of an account's attempts beyond its burst, by level. One level falls back each hour.
+const WAITS: [Rule; 6] = [
+    Rule::new("login_wait_1", 1, Duration::from_secs(30)),
+    Rule::new("login_wait_2", 1, Duration::from_secs(60)),
+    Rule::new("login_wait_3", 1, Duration::from_secs(120)),
+    Rule::new("login_wait_4", 1, Duration::from_secs(240)),
+    Rule::new("login_wait_5", 1, Duration::from_secs(480)),
+    Rule::new("login_wait_6", 1, Duration::from_secs(900)),
+];
+/// Counts levels: each token taken is one.
+const LEVEL: Rule = Rule::new("login_level", 6, Duration::from_secs(6 * 3600));
+
+/// A login from an address block.
+pub(crate) async fn login_from(limiter: &dyn Limiter, limits: &Limits, ip: IpAddr) -> Result<()> {
+    let rule = Rule::new("login_address", limits.login_address_per_minute, MINUTE);
+    take(limiter, rule, &block(ip)).await
+}
+
+/// A new account from an address block.
+pub(crate) async fn registration_from(
+    limiter: &dyn Limiter,
+    limits: &Limits,
+    ip: IpAddr,
+) -> Result<()> {
+    let rule = Rule::new(
+        "registration_address",
+        limits.registration_address_per_hour,
+        HOUR,
+    );
+    take(limiter, rule, &block(ip)).await
+}
+
+/// A check of a token from an address block.
+pub(crate) async fn validate_from(
+    limiter: &dyn Limiter,
+    limits: &Limits,
+    ip: IpAddr,
+) -> Result<()> {
+    let rule = Rule::new(
+        "validate_address",
+        limits.validate_address_per_minute,
+        MINUTE,
+    );
+    take(limiter, rule, &block(ip)).await
+}
+
+/// A refresh by a device.
+pub(crate) async fn refresh_of(
+    limiter: &dyn Limiter,
+    limits: &Limits,
+    device: DeviceId,
+) -> Result<()> {
+    let rule = Rule::new("refresh_device", limits.refresh_device_per_minute, MINUTE);
+    take(limiter, rule, &device.to_string()).await
+}
+
+/// A password tried for the account that goes by `name`.
+///
+/// The attempt is counted before the password is looked at, so parallel guesses count too.
+pub(crate) async fn login_of(
+    limiter: &dyn Limiter,
+    limits: &Limits,
+    keys: &RootKeys,
+    name: &str,
+) -> Result<()> {
+    let key = keys.limiter_key(name);
+    let level = level(limiter, &key).await;
+    let Some(wait) = level.checked_sub(1).and_then(|index| WAITS.get(index)) else {
+        let burst = Rule::new("login_account", limits.login_account_per_hour, HOUR);
+        if limiter.take(burst, &key, 1).await.allowed {
+            return Ok(());
+        }
+        // The burst is used up: from here on the waits decide.
+        return Err(refused(climb(limiter, &key).await));
+    };
+    let verdict = limiter.take(*wait, &key, 1).await;
+    if !verdict.allowed {
+        return Err(Error::RateLimited {
+            limit: wait.name,
+            retry_after: verdict.retry_after,
+        });
+    }
+    climb(limiter, &key).await;
+    Ok(())
+}
+
+/// How many levels the account has climbed, from 0 to 6.
+async fn level(limiter: &dyn Limiter, key: &str) -> usize {
+    let left = limiter.take(LEVEL, key, 0).await.remaining;
+    usize::try_from(LEVEL.burst.saturating_sub(left)).unwrap_or(WAITS.len())
+}
+
+/// Climbs one level, or stays at the top, and begins the wait of the level reached.
+async fn climb(limiter: &dyn Limiter, key: &str) -> Rule {
+    // At the top there is no token left; the longest wait goes on.
+    limiter.take(LEVEL, key, 1).await;
+    let reached = level(limiter, key).await.clamp(1, WAITS.len());
+    let wait = WAITS.get(reached - 1).copied().unwrap_or(LEVEL);
+    limiter.take(wait, key, 1).await;
+    wait
+}
+
+fn refused(wait: Rule) -> Error {
+    Error::RateLimited {
+        limit: wait.name,
+        retry_after: wait.per,
+    }
+}
+
+async fn take(limiter: &dyn Limiter, rule: Rule, key: &str) -> Result<()> {
+    let verdict = limiter.take(rule, key, 1).await;
+    if verdict.allowed {
+        Ok(())
+    } else {
+        Err(Error::RateLimited {
+            limit: rule.name,
+            retry_after: verdict.retry_after,
+        })
+    }
+}
+
+/// The neighbourhood an address stands for: /24, or /64 of IPv6, which one customer gets whole.
+fn block(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks() {
+        let block = |text: &str| block(text.parse().unwrap());
+        assert_eq!(block("203.0.113.7"), block("203.0.113.250"));
+        assert_ne!(block("203.0.113.7"), block("203.0.114.7"));
+        assert_eq!(block("::ffff:203.0.113.7"), block("203.0.113.1"));
+        assert_eq!(block("2001:db8:1:2::1"), block("2001:db8:1:2:ffff::9"));
+        assert_ne!(block("2001:db8:1:2::1"), block("2001:db8:1:3::1"));
+    }
+}

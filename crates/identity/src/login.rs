@@ -1,0 +1,264 @@
+//! Logging in with a password, logging out, and changing the password.
+
+use kernel::{Caller, UserId};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::Identity;
+use crate::devices::{Account, Origin, Tokens};
+use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::limits;
+use crate::model::{Kind, STEP_UP_WINDOW_S};
+use crate::passwords::{self, Check};
+use crate::rules::{Fields, Identifier};
+use crate::sql;
+use crate::tokens::{AccessClaims, Expiry, RefreshClaims, bearer};
+
+/// How the login was proved: a password (RFC 8176).
+pub(crate) const PWD: &str = "pwd";
+
+/// Who wants to be logged out.
+#[derive(Debug, Clone, Copy)]
+pub enum LogoutBy<'a> {
+    /// A refresh token, also an expired one.
+    RefreshToken(&'a str),
+    /// The `Authorization` header.
+    Header(&'a str),
+}
+
+impl Identity {
+    /// Logs in with a password.
+    ///
+    /// Known and unknown names cost the same work and get the same answer.
+    pub async fn log_in(
+        &self,
+        identifier: &str,
+        password: SecretString,
+        origin: &Origin,
+    ) -> Result<Tokens> {
+        let mut fields = Fields::default();
+        fields.device("/device", &origin.device);
+        fields.done()?;
+        let name = Identifier::parse(identifier);
+        limits::login_from(&*self.limiter, &self.settings.limits, origin.ip).await?;
+        let (limits, keys) = (&self.settings.limits, &self.settings.keys);
+        limits::login_of(&*self.limiter, limits, keys, name.text()).await?;
+        let found = sql::users::find_login(&self.db, &name).await?;
+        let account = found.filter(|login| {
+            login.kind == Kind::User && matches!(login.state.as_str(), "active" | "deleting")
+        });
+        let stored = account.as_ref().and_then(|login| login.phc.clone());
+        let check = self.check_password(stored.clone(), password).await?;
+        let (Some(account), Some(old)) = (account, stored) else {
+            return Err(Error::InvalidCredentials);
+        };
+        let new = match check {
+            Check::Right => None,
+            Check::Upgrade(phc) => Some(phc),
+            Check::Wrong | Check::Unusable => return Err(Error::InvalidCredentials),
+        };
+        let keys = self.keys.set().await?;
+        let tx = self.db.begin().await?;
+        if let Some(new) = new {
+            let now = self.clock.now();
+            sql::users::upgrade_password(&tx, account.id, &old, &new, now).await?;
+        }
+        let issued = (account.id, Account::Known);
+        let tokens = self.issue(&tx, &keys, issued, &[PWD], origin).await?;
+        tx.commit().await?;
+        Ok(tokens)
+    }
+
+    /// Checks a password against a stored hash, or against one that nothing fits.
+    async fn check_password(
+        &self,
+        stored: Option<String>,
+        password: SecretString,
+    ) -> Result<Check> {
+        let (scheme, rng) = (self.settings.password_scheme, self.rng.clone());
+        let dummy = self.dummy_phc.clone();
+        self.hashing
+            .run(move || {
+                let password = password.expose_secret();
+                // More cannot be a password of ours; cutting keeps the work bounded.
+                if password.chars().count() > passwords::MAX_CHARS {
+                    passwords::check(scheme, &*rng, &dummy, "");
+                    return Check::Wrong;
+                }
+                let known = stored.as_deref().unwrap_or(&dummy);
+                let check = passwords::check(scheme, &*rng, known, password);
+                if check == Check::Unusable {
+                    tracing::error!("a stored password hash is malformed or out of bounds");
+                    passwords::check(scheme, &*rng, &dummy, password);
+                }
+                check
+            })
+            .await
+            .or(Err(Error::Busy))
+    }
+
+    /// Judges the strength of a new password and hashes it. `words` are the user's own.
+    pub(crate) async fn hash_password(
+        &self,
+        password: SecretString,
+        words: Vec<String>,
+    ) -> Result<String> {
+        let (scheme, rng) = (self.settings.password_scheme, self.rng.clone());
+        self.hashing
+            .run(move || {
+                let password = password.expose_secret();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let reasons = passwords::weaknesses(scheme, password, &words);
+                if !reasons.is_empty() {
+                    return Err(Error::PasswordTooWeak { reasons });
+                }
+                let hash = passwords::hash(scheme, &*rng, password);
+                hash.ok_or(Error::Broken(
+                    "the password scheme refused its own parameters",
+                ))
+            })
+            .await
+            .or(Err(Error::Busy))?
+    }
+
+    /// Changes the caller's password. Needs the current one, or a login of the last minutes.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        current: Option<SecretString>,
+        new: SecretString,
+        others: OtherDevices,
+    ) -> Result<()> {
+        let device = caller.device.ok_or(Error::Forbidden)?;
+        let account = self.account(caller.user).await?;
+        self.prove_again(caller, current).await?;
+        let words = [
+            Some(account.username),
+            Some(account.display_name),
+            account.email,
+        ];
+        let phc = self
+            .hash_password(new, words.into_iter().flatten().collect())
+            .await?;
+        let now = self.clock.now();
+        let tx = self.db.begin().await?;
+        sql::users::set_password(&tx, caller.user, &phc, now).await?;
+        let mut revoked = Vec::new();
+        if others == OtherDevices::End {
+            let except = Some(device);
+            revoked = sql::devices::revoke_all(&tx, caller.user, except, "password").await?;
+        }
+        let mut events = Events::new(&self.ids, now, Some(caller.user));
+        events.factor_changed(caller.user, "password")?;
+        events.devices_revoked(caller.user, &revoked, "password")?;
+        events.append(&tx).await?;
+        tx.commit().await?;
+        self.publish_revoked(revoked).await;
+        Ok(())
+    }
+
+    async fn prove_again(&self, caller: &Caller, current: Option<SecretString>) -> Result<()> {
+        let Some(current) = current else {
+            let fresh = caller.auth_time.is_some_and(|at| {
+                self.clock.now().duration_since(at).as_secs() <= STEP_UP_WINDOW_S
+            });
+            return if fresh {
+                Ok(())
+            } else {
+                Err(Error::StepUpRequired)
+            };
+        };
+        // Whoever holds a stolen access token may not guess on here.
+        let (limits, keys) = (&self.settings.limits, &self.settings.keys);
+        let name = caller.user.to_string();
+        limits::login_of(&*self.limiter, limits, keys, &name).await?;
+        let stored = sql::users::find_password(&self.db, caller.user).await?;
+        let known = stored.is_some();
+        match self.check_password(stored, current).await? {
+            Check::Right | Check::Upgrade(_) if known => Ok(()),
+            Check::Right | Check::Upgrade(_) | Check::Wrong | Check::Unusable => {
+                Err(Error::InvalidCredentials)
+            }
+        }
+    }
+
+    /// Logs a device out. With a refresh token it is repeatable, and any token of ours will do.
+    pub async fn log_out(&self, by: LogoutBy<'_>) -> Result<()> {
+        let caller = self.leaving(by).await?;
+        let device = caller.device.ok_or(Error::Forbidden)?;
+        self.sign_out(caller.user, device, "logout").await.map(drop)
+    }
+
+    /// Logs all devices of a user out, or all but the one that asks.
+    pub async fn log_out_all(&self, by: LogoutBy<'_>, others: LogoutScope) -> Result<()> {
+        let caller = self.leaving(by).await?;
+        if matches!(by, LogoutBy::RefreshToken(_)) {
+            // A token that ended long ago must not end what was begun since.
+            let device = caller.device.ok_or(Error::Forbidden)?;
+            let live = sql::devices::find_live(&self.db, device).await?;
+            live.ok_or(Error::RefreshInvalid)?;
+        }
+        let except = match others {
+            LogoutScope::Everywhere => None,
+            LogoutScope::ExceptCurrent => caller.device,
+        };
+        self.sign_out_all(caller.user, except, "logout_all").await
+    }
+
+    /// Whose request to leave it is.
+    async fn leaving(&self, by: LogoutBy<'_>) -> Result<Caller> {
+        match by {
+            LogoutBy::RefreshToken(token) => {
+                let now = self.clock.now();
+                let claims: RefreshClaims = self
+                    .tokens
+                    .read(&self.keys, token, now, Expiry::Ignored)
+                    .await?
+                    .ok_or(Error::RefreshInvalid)?;
+                Ok(Caller::user(claims.sub, claims.sid, Vec::new(), now))
+            }
+            LogoutBy::Header(header) => {
+                let token = bearer(header).ok_or(Error::Unauthenticated)?;
+                self.live_caller(token).await?.ok_or(Error::Unauthenticated)
+            }
+        }
+    }
+
+    /// The user of an access token, if the token is valid and its device is live.
+    pub async fn validate(&self, token: &str, ip: std::net::IpAddr) -> Result<Option<UserId>> {
+        limits::validate_from(&*self.limiter, &self.settings.limits, ip).await?;
+        Ok(self.live_caller(token).await?.map(|caller| caller.user))
+    }
+
+    async fn live_caller(&self, token: &str) -> Result<Option<Caller>> {
+        let now = self.clock.now();
+        let claims: Option<AccessClaims> = self
+            .tokens
+            .read(&self.keys, token, now, Expiry::Enforced)
+            .await?;
+        let Some(claims) = claims else {
+            return Ok(None);
+        };
+        let device = sql::devices::find_live(&self.db, claims.sid).await?;
+        let theirs = device.is_some_and(|device| device.user_id == claims.sub);
+        Ok(theirs.then(|| claims.caller()))
+    }
+}
+
+/// What becomes of the other devices when the password changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherDevices {
+    /// They stay logged in.
+    Keep,
+    /// They are signed out.
+    End,
+}
+
+/// How far a logout goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogoutScope {
+    /// Every device.
+    Everywhere,
+    /// Every device but the one that asks.
+    ExceptCurrent,
+}

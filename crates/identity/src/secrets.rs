@@ -1,0 +1,196 @@
+//! Keys derived from the root secret, and the few primitives over them. All from aws-lc.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::{digest, hmac};
+use kernel::Rng;
+use secrecy::{ExposeSecret, SecretString};
+
+/// The shortest root secret.
+pub const MIN_ROOT_BYTES: usize = 32;
+/// Names the key that wraps stored secrets, so that it can be replaced one day.
+pub(crate) const KEK_ID: &str = "kek1";
+
+/// Why a key cannot be made or used. Says nothing about its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The root secret is too short.
+    #[error("derive keys from a root secret of {0} bytes; it needs at least {MIN_ROOT_BYTES}")]
+    RootTooShort(usize),
+    /// Derivation failed.
+    #[error("derive the key {0}")]
+    Derive(&'static str),
+    /// Encryption failed.
+    #[error("encrypt a stored secret")]
+    Seal,
+    /// Stored bytes cannot be decrypted: another root secret, or they were changed.
+    #[error("decrypt a stored secret; was the root secret changed?")]
+    Open,
+    /// The key is wrapped by a key we do not have.
+    #[error("open a secret under an unknown key encryption key")]
+    UnknownKek,
+    /// A signing key is malformed.
+    #[error("use a signing key")]
+    SigningKey,
+    /// A token could not be signed.
+    #[error("sign a token")]
+    Sign,
+}
+
+/// The named keys of one installation, HKDF-SHA-256 from its root secret.
+#[derive(Clone)]
+pub struct RootKeys {
+    kek: Arc<LessSafeKey>,
+    limits: hmac::Key,
+}
+
+impl RootKeys {
+    /// Derives the keys. The same secret gives the same keys on every node.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::RootTooShort`] below [`MIN_ROOT_BYTES`].
+    pub fn derive(root: &SecretString) -> Result<Self, SecretError> {
+        let root = root.expose_secret().as_bytes();
+        if root.len() < MIN_ROOT_BYTES {
+            return Err(SecretError::RootTooShort(root.len()));
+        }
+        let prk = Salt::new(HKDF_SHA256, b"meydan").extract(root);
+        let kek = UnboundKey::new(&AES_256_GCM, &expand(&prk, "kek")?)
+            .or(Err(SecretError::Derive("kek")))?;
+        Ok(RootKeys {
+            kek: Arc::new(LessSafeKey::new(kek)),
+            limits: hmac::Key::new(hmac::HMAC_SHA256, &expand(&prk, "limits")?),
+        })
+    }
+
+    /// Encrypts `plain` under `kek`, bound to `context`: nonce, ciphertext, tag.
+    pub(crate) fn seal(
+        &self,
+        rng: &dyn Rng,
+        context: &str,
+        plain: &[u8],
+    ) -> Result<Vec<u8>, SecretError> {
+        // A fresh random nonce per message; under one key some thousands are made in its life.
+        let nonce = kernel::rng::bytes::<NONCE_LEN>(rng);
+        let mut body = plain.to_vec();
+        self.kek
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(context.as_bytes()),
+                &mut body,
+            )
+            .or(Err(SecretError::Seal))?;
+        let mut sealed = nonce.to_vec();
+        sealed.append(&mut body);
+        Ok(sealed)
+    }
+
+    /// Decrypts what [`RootKeys::seal`] made for the same `context`.
+    pub(crate) fn open(
+        &self,
+        key_id: &str,
+        context: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, SecretError> {
+        if key_id != KEK_ID {
+            return Err(SecretError::UnknownKek);
+        }
+        let (nonce, body) = sealed
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(SecretError::Open)?;
+        let mut body = body.to_vec();
+        let plain = self
+            .kek
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(context.as_bytes()),
+                &mut body,
+            )
+            .or(Err(SecretError::Open))?;
+        Ok(plain.to_vec())
+    }
+
+    /// A limiter key for a name that must not be kept in clear.
+    pub(crate) fn limiter_key(&self, name: &str) -> String {
+        let tag = hmac::sign(&self.limits, name.as_bytes());
+        tag.as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+impl fmt::Debug for RootKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootKeys(***)")
+    }
+}
+
+/// SHA-256, for secrets of at least 112 random bits.
+pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+}
+
+fn expand(prk: &Prk, name: &'static str) -> Result<[u8; 32], SecretError> {
+    let mut key = [0; 32];
+    prk.expand(&[name.as_bytes()], HKDF_SHA256)
+        .and_then(|okm| okm.fill(&mut key))
+        .or(Err(SecretError::Derive(name)))?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::SeededRng;
+
+    fn keys(root: &str) -> Result<RootKeys, SecretError> {
+        RootKeys::derive(&SecretString::from(root.to_owned()))
+    }
+
+    #[test]
+    fn a_root_of_31_bytes_is_refused_and_32_is_taken() {
+        assert_eq!(
+            keys(&"x".repeat(31)).err(),
+            Some(SecretError::RootTooShort(31))
+        );
+        assert!(keys(&"x".repeat(32)).is_ok());
+    }
+
+    #[test]
+    fn sealed_secrets_open_only_as_they_were_sealed() {
+        let rng = SeededRng::new(1);
+        let ours = keys(&"a".repeat(32)).unwrap();
+        let sealed = ours.seal(&*rng, "kid-1", b"seed").unwrap();
+        assert_eq!(ours.open(KEK_ID, "kid-1", &sealed).unwrap(), b"seed");
+        assert_ne!(sealed, ours.seal(&*rng, "kid-1", b"seed").unwrap());
+        let theirs = keys(&"b".repeat(32)).unwrap();
+        let mut changed = sealed.clone();
+        changed[NONCE_LEN] ^= 1;
+        for (keys, id, context, bytes) in [
+            (&theirs, KEK_ID, "kid-1", &sealed),
+            (&ours, KEK_ID, "kid-2", &sealed),
+            (&ours, KEK_ID, "kid-1", &changed),
+            (&ours, KEK_ID, "kid-1", &b"short".to_vec()),
+        ] {
+            assert_eq!(keys.open(id, context, bytes), Err(SecretError::Open));
+        }
+        assert_eq!(
+            ours.open("kek9", "kid-1", &sealed),
+            Err(SecretError::UnknownKek)
+        );
+    }
+
+    #[test]
+    fn debug_and_limiter_keys_hide_what_they_hold() {
+        let keys = keys(&"a".repeat(32)).unwrap();
+        assert_eq!(format!("{keys:?}"), "RootKeys(***)");
+        let key = keys.limiter_key("ayse@example.com");
+        assert!(key.len() == 64 && !key.contains("ayse"));
+        assert_eq!(key, keys.limiter_key("ayse@example.com"));
+    }
+}

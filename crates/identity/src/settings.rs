@@ -1,0 +1,91 @@
+//! What the composition tells this context. Values were checked when the configuration was read.
+
+use std::time::Duration;
+
+use crate::passwords::Scheme;
+use crate::secrets::RootKeys;
+
+/// Settings of the context, `auth.*` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `iss` of the tokens.
+    pub issuer: String,
+    /// `aud` of access tokens.
+    pub access_audience: String,
+    /// `aud` of refresh tokens.
+    pub refresh_audience: String,
+    /// Life of an access token.
+    pub access_ttl: Duration,
+    /// Life of a refresh token; each use starts it anew.
+    pub refresh_ttl: Duration,
+    /// Life of a login, however often it is refreshed.
+    pub refresh_absolute_ttl: Duration,
+    /// Time in which a second use of the newest spent refresh token is a race and not theft.
+    pub reuse_grace: Duration,
+    /// Whether new accounts must prove their e-mail address first.
+    pub email_verification: EmailVerification,
+    /// How new passwords are stored.
+    pub password_scheme: Scheme,
+    /// How many passwords are hashed at a time; each takes the scheme's memory.
+    pub hashing_permits: usize,
+    /// How often somebody may try.
+    pub limits: Limits,
+    /// Keys derived from the root secret.
+    pub keys: RootKeys,
+}
+
+impl Settings {
+    /// The built-in values over `keys`.
+    pub fn new(keys: RootKeys) -> Self {
+        Settings {
+            issuer: "my-auth-service".to_owned(),
+            access_audience: "my-app-client".to_owned(),
+            refresh_audience: "my-auth-service".to_owned(),
+            access_ttl: Duration::from_secs(15 * 60),
+            refresh_ttl: Duration::from_secs(7 * 24 * 3600),
+            refresh_absolute_ttl: Duration::from_secs(90 * 24 * 3600),
+            reuse_grace: Duration::from_secs(10),
+            email_verification: EmailVerification::Required,
+            password_scheme: Scheme::default(),
+            hashing_permits: std::thread::available_parallelism().map_or(1, usize::from),
+            limits: Limits::default(),
+            keys,
+        }
+    }
+}
+
+/// Whether a new account must prove its e-mail address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailVerification {
+    /// Yes. As nothing here can send mail yet, registration is closed then.
+    Required,
+    /// No; for one computer only.
+    Off,
+}
+
+/// How often somebody may try (the rules made of these are in `limits.rs`).
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Logins from one address block in a minute.
+    pub login_address_per_minute: u32,
+    /// Logins of one account in an hour; then each further one waits longer.
+    pub login_account_per_hour: u32,
+    /// New accounts from one address block in an hour.
+    pub registration_address_per_hour: u32,
+    /// Refreshes of one device in a minute.
+    pub refresh_device_per_minute: u32,
+    /// Token checks from one address block in a minute.
+    pub validate_address_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            login_address_per_minute: 10,
+            login_account_per_hour: 20,
+            registration_address_per_hour: 5,
+            refresh_device_per_minute: 30,
+            validate_address_per_minute: 600,
+        }
+    }
+}

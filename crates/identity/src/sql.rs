@@ -1,0 +1,12 @@
+//! Every statement of the context: one constant and one function each, by table.
+
+use std::sync::LazyLock;
+
+pub(crate) mod devices;
+pub(crate) mod keys;
+pub(crate) mod people;
+pub(crate) mod users;
+
+/// All statements, for the test that prepares each.
+pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> =
+    LazyLock::new(|| [devices::ALL, keys::ALL, people::ALL, users::ALL].concat());

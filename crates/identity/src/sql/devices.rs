@@ -1,0 +1,314 @@
+//! Statements on `user_devices` and `spent_refresh`.
+//!
+//! Times of devices are judged by the database's clock: every node then agrees on who is live.
+
+use db::{Db, FromRow, Result, Sql, Tx};
+use jiff::Timestamp;
+use kernel::{AnyId, DeviceId, EventId, UserId};
+
+/// A device to be stored.
+pub(crate) struct NewDevice<'a> {
+    pub(crate) id: DeviceId,
+    pub(crate) user: UserId,
+    pub(crate) kind: &'a str,
+    pub(crate) refresh_token_hash: Vec<u8>,
+    pub(crate) jti: AnyId,
+    pub(crate) iat: i64,
+    pub(crate) exp: i64,
+    pub(crate) kid: &'a str,
+    pub(crate) absolute_expires_at: Timestamp,
+    pub(crate) device_name: Option<&'a str>,
+    pub(crate) device_type: Option<&'a str>,
+    pub(crate) push_notification_token: Option<&'a str>,
+    pub(crate) amr: &'a [&'a str],
+    pub(crate) auth_time: Timestamp,
+    pub(crate) ip: String,
+    pub(crate) user_agent: Option<&'a str>,
+}
+
+const INSERT: Sql = Sql::new(
+    "identity.insert_device",
+    "INSERT INTO identity.user_devices
+            (id, user_id, kind, refresh_token_hash, cur_jti, cur_iat, cur_exp, cur_kid,
+             expires_at, absolute_expires_at, device_name, device_type,
+             push_notification_token, amr, auth_time, ip, user_agent, last_login_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+             to_timestamp($7), $9, $10, $11,
+             $12, $13, $14, $15::text::inet, $16, $14)",
+);
+
+/// Stores a new device. Called by `devices::issue` and by nobody else.
+pub(crate) async fn insert(tx: &Tx, new: &NewDevice<'_>) -> Result<()> {
+    INSERT
+        .bind(&new.id)
+        .bind(&new.user)
+        .bind(&new.kind)
+        .bind(&new.refresh_token_hash)
+        .bind(&new.jti)
+        .bind(&new.iat)
+        .bind(&new.exp)
+        .bind(&new.kid)
+        .bind(&new.absolute_expires_at)
+        .bind(&new.device_name)
+        .bind(&new.device_type)
+        .bind(&new.push_notification_token)
+        .bind(&new.amr)
+        .bind(&new.auth_time)
+        .bind(&new.ip)
+        .bind(&new.user_agent)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// The refresh token that takes the place of another.
+pub(crate) struct Successor<'a> {
+    pub(crate) hash: Vec<u8>,
+    pub(crate) attempt_id: Option<&'a str>,
+    pub(crate) jti: AnyId,
+    pub(crate) iat: i64,
+    pub(crate) exp: i64,
+    pub(crate) kid: &'a str,
+}
+
+/// The device whose token was exchanged.
+#[derive(FromRow)]
+pub(crate) struct Rotated {
+    pub(crate) id: DeviceId,
+    pub(crate) user_id: UserId,
+    pub(crate) generation: i32,
+}
+
+// Commits by itself. $1 new hash, $2 attempt, $3 jti, $4 iat, $5 exp, $6 kid, $7 old hash.
+const ROTATE: Sql = Sql::new(
+    "identity.rotate_refresh",
+    "WITH cur AS (
+       UPDATE identity.user_devices SET refresh_token_hash=$1, generation=generation+1, rotated_at=clock_timestamp(), last_attempt_id=$2,
+              cur_jti=$3, cur_iat=$4, cur_exp=$5, cur_kid=$6, expires_at=to_timestamp($5)
+        WHERE refresh_token_hash=$7 AND kind='token' AND revoked_at IS NULL AND expires_at>now() AND absolute_expires_at>now()
+       RETURNING id, user_id, generation),
+     ins AS (INSERT INTO identity.spent_refresh (refresh_token_hash, device_id, generation) SELECT $7, id, generation-1 FROM cur)
+     SELECT id, user_id, generation FROM cur",
+)
+.returning::<Rotated>();
+
+/// Exchanges the refresh token with hash `old`; none when it is not a live one.
+pub(crate) async fn rotate(db: &Db, old: &[u8], new: &Successor<'_>) -> Result<Option<Rotated>> {
+    ROTATE
+        .bind(&new.hash)
+        .bind(&new.attempt_id)
+        .bind(&new.jti)
+        .bind(&new.iat)
+        .bind(&new.exp)
+        .bind(&new.kid)
+        .bind(&old)
+        .optional(db)
+        .await
+}
+
+// Commits by itself, so the kill stays although the request fails. Without an attempt id `same`
+// must be false: IS NOT DISTINCT FROM would match two NULLs and hand the live token to a thief.
+// $1 old hash, $2 attempt, $3 grace in seconds, $4 event id.
+const CLASSIFY: Sql = Sql::new(
+    "identity.classify_spent_refresh",
+    "WITH d AS (SELECT u.id, u.user_id, u.generation-s.generation AS lag, coalesce(u.last_attempt_id=$2, false) AS same, u.revoked_at, s.spent_at
+                  FROM identity.spent_refresh s JOIN identity.user_devices u ON u.id=s.device_id WHERE s.refresh_token_hash=$1),
+     ok AS (SELECT id FROM d WHERE lag=1 AND (spent_at > clock_timestamp()-make_interval(secs=>$3) OR (same AND spent_at > clock_timestamp()-interval '10 min'))),
+     kill AS (UPDATE identity.user_devices u SET revoked_at=now(), revoke_reason='refresh_reuse' FROM d
+               WHERE u.id=d.id AND u.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM ok) RETURNING u.id, u.user_id),
+     ev AS (INSERT INTO identity.outbox (event_id, type, key, actor, data) SELECT $4, 'identity.device_revoked.v1', user_id::text, user_id,
+              jsonb_build_object('device_id', id::text, 'reason', 'refresh_reuse') FROM kill)
+     SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM d) THEN 'unknown' WHEN EXISTS (SELECT 1 FROM kill) THEN 'reuse'
+                 WHEN (SELECT revoked_at IS NOT NULL FROM d) THEN 'revoked' WHEN (SELECT same FROM d) THEN 'retry' ELSE 'race' END",
+);
+
+/// Says what a token that could not be exchanged is; on reuse revokes its device and announces it.
+pub(crate) async fn classify(
+    db: &Db,
+    old: &[u8],
+    attempt_id: Option<&str>,
+    grace_s: f64,
+    event: EventId,
+) -> Result<String> {
+    CLASSIFY
+        .bind(&old)
+        .bind(&attempt_id)
+        .bind(&grace_s)
+        .bind(&event)
+        .scalar(db)
+        .await
+}
+
+/// What a token answer needs of a live device.
+#[derive(FromRow)]
+pub(crate) struct LiveDevice {
+    pub(crate) user_id: UserId,
+    pub(crate) refresh_token_hash: Vec<u8>,
+    pub(crate) generation: i32,
+    pub(crate) last_attempt_id: Option<String>,
+    pub(crate) cur_jti: Option<AnyId>,
+    pub(crate) cur_iat: Option<i64>,
+    pub(crate) cur_exp: Option<i64>,
+    pub(crate) cur_kid: Option<String>,
+    pub(crate) amr: Vec<String>,
+    pub(crate) auth_time: Timestamp,
+}
+
+const FIND_LIVE: Sql = Sql::new(
+    "identity.find_live_device",
+    "SELECT d.user_id, d.refresh_token_hash, d.generation, d.last_attempt_id,
+            d.cur_jti, d.cur_iat, d.cur_exp, d.cur_kid, d.amr, d.auth_time
+       FROM identity.user_devices d
+       JOIN identity.users u ON u.id = d.user_id
+      WHERE d.id = $1
+        AND d.revoked_at IS NULL
+        AND d.expires_at > now()
+        AND d.absolute_expires_at > now()
+        AND u.state IN ('active', 'deleting')",
+)
+.returning::<LiveDevice>();
+
+/// A device that may act: not revoked, not expired, its user not disabled.
+pub(crate) async fn find_live(db: &Db, device: DeviceId) -> Result<Option<LiveDevice>> {
+    FIND_LIVE.bind(&device).optional(db).await
+}
+
+/// A device in the list of its user.
+#[derive(FromRow)]
+pub(crate) struct ListedDevice {
+    pub(crate) id: DeviceId,
+    pub(crate) kind: String,
+    pub(crate) device_name: Option<String>,
+    pub(crate) device_type: Option<String>,
+    pub(crate) ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) amr: Vec<String>,
+    pub(crate) last_seen_at: Timestamp,
+    pub(crate) created_at: Timestamp,
+}
+
+// By the unique index that begins with user_id.
+const LIST: Sql = Sql::new(
+    "identity.list_devices_before",
+    "SELECT id, kind, device_name, device_type, host(ip) AS ip, user_agent, amr,
+            greatest(last_login_at, rotated_at, last_seen_at) AS last_seen_at, created_at
+       FROM identity.user_devices
+      WHERE user_id = $1
+        AND id < $2
+        AND revoked_at IS NULL
+        AND expires_at > now()
+        AND absolute_expires_at > now()
+      ORDER BY id DESC
+      LIMIT $3",
+)
+.returning::<ListedDevice>();
+
+/// The live devices of a user, the newest first.
+pub(crate) async fn list_before(
+    db: &Db,
+    user: UserId,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<ListedDevice>> {
+    LIST.bind(&user).bind(&before).bind(&limit).all(db).await
+}
+
+const REVOKE: Sql = Sql::new(
+    "identity.revoke_device",
+    "UPDATE identity.user_devices
+        SET revoked_at = now(), revoke_reason = $3
+      WHERE user_id = $1
+        AND id = $2
+        AND revoked_at IS NULL
+     RETURNING id",
+);
+
+/// Signs one device of a user out; none when it is not theirs or already out.
+pub(crate) async fn revoke(
+    tx: &Tx,
+    user: UserId,
+    device: DeviceId,
+    reason: &str,
+) -> Result<Option<DeviceId>> {
+    REVOKE
+        .bind(&user)
+        .bind(&device)
+        .bind(&reason)
+        .optional_scalar(tx)
+        .await
+}
+
+const REVOKE_ALL: Sql = Sql::new(
+    "identity.revoke_devices",
+    "UPDATE identity.user_devices
+        SET revoked_at = now(), revoke_reason = $3
+      WHERE user_id = $1
+        AND id IS DISTINCT FROM $2
+        AND revoked_at IS NULL
+     RETURNING id",
+);
+
+/// Signs every device of a user out, but `except`.
+pub(crate) async fn revoke_all(
+    tx: &Tx,
+    user: UserId,
+    except: Option<DeviceId>,
+    reason: &str,
+) -> Result<Vec<DeviceId>> {
+    REVOKE_ALL
+        .bind(&user)
+        .bind(&except)
+        .bind(&reason)
+        .scalars(tx)
+        .await
+}
+
+/// A device that was signed out.
+#[derive(FromRow)]
+pub(crate) struct Revoked {
+    pub(crate) id: DeviceId,
+    pub(crate) revoked_at: Timestamp,
+}
+
+// By the partial index on revoked_at.
+const REVOKED_SINCE: Sql = Sql::new(
+    "identity.list_revoked_since",
+    "SELECT id, revoked_at
+       FROM identity.user_devices
+      WHERE revoked_at >= $1",
+)
+.returning::<Revoked>();
+
+/// Devices signed out since a moment.
+pub(crate) async fn revoked_since(db: &Db, since: Timestamp) -> Result<Vec<Revoked>> {
+    REVOKED_SINCE.bind(&since).all(db).await
+}
+
+// By the index on absolute_expires_at, then that on device_id.
+const PURGE_SPENT: Sql = Sql::new(
+    "identity.purge_spent_refresh",
+    "DELETE FROM identity.spent_refresh
+      WHERE refresh_token_hash IN (
+            SELECT s.refresh_token_hash
+              FROM identity.user_devices d
+              JOIN identity.spent_refresh s ON s.device_id = d.id
+             WHERE d.absolute_expires_at < now()
+             LIMIT $1)",
+);
+
+/// Forgets spent tokens of logins that are over; a batch.
+pub(crate) async fn purge_spent(db: &Db, limit: i64) -> Result<u64> {
+    PURGE_SPENT.bind(&limit).execute(db).await
+}
+
+pub(crate) const ALL: &[&Sql] = &[
+    &INSERT,
+    &ROTATE,
+    &CLASSIFY,
+    &FIND_LIVE,
+    &LIST,
+    &REVOKE,
+    &REVOKE_ALL,
+    &REVOKED_SINCE,
+    &PURGE_SPENT,
+];

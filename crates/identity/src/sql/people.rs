@@ -1,0 +1,205 @@
+//! Statements on `platform_roles`, `consents` and `one_time_tokens`.
+
+use db::{Db, Result, Source, Sql, Tx};
+use jiff::Timestamp;
+use kernel::UserId;
+
+const LIST_ROLES: Sql = Sql::new(
+    "identity.list_roles",
+    "SELECT role
+       FROM identity.platform_roles
+      WHERE user_id = $1
+      ORDER BY role",
+);
+
+/// The platform roles of a user.
+pub(crate) async fn list_roles(source: impl Source, user: UserId) -> Result<Vec<String>> {
+    LIST_ROLES.bind(&user).scalars(source).await
+}
+
+// By the index on role.
+const HAS_ADMIN: Sql = Sql::new(
+    "identity.has_admin",
+    "SELECT EXISTS (SELECT 1
+                      FROM identity.platform_roles r
+                      JOIN identity.users u ON u.id = r.user_id
+                     WHERE r.role = 'superadmin'
+                       AND u.state = 'active')",
+);
+
+/// Whether anybody administers the platform.
+pub(crate) async fn has_admin(source: impl Source) -> Result<bool> {
+    HAS_ADMIN.scalar(source).await
+}
+
+const LOCK_ADMINS: Sql = Sql::new(
+    "identity.lock_admins",
+    "SELECT 1
+       FROM pg_advisory_xact_lock(hashtextextended('identity.platform_roles', 0))",
+);
+
+/// Waits until nobody else makes administrators; until the end of the transaction.
+pub(crate) async fn lock_admins(tx: &Tx) -> Result<()> {
+    LOCK_ADMINS.scalar::<i32>(tx).await.map(drop)
+}
+
+const GRANT_ROLE: Sql = Sql::new(
+    "identity.grant_role",
+    "WITH granted AS (
+       INSERT INTO identity.platform_roles (user_id, role, granted_at)
+       VALUES ($1, $2, $3)
+       ON CONFLICT (user_id, role) DO NOTHING
+       RETURNING user_id)
+     UPDATE identity.users u
+        SET perm_version = u.perm_version + 1, version = u.version + 1, updated_at = $3
+       FROM granted g
+      WHERE u.id = g.user_id",
+);
+
+/// Gives a role; false when the user had it.
+pub(crate) async fn grant_role(tx: &Tx, user: UserId, role: &str, at: Timestamp) -> Result<bool> {
+    Ok(GRANT_ROLE
+        .bind(&user)
+        .bind(&role)
+        .bind(&at)
+        .execute(tx)
+        .await?
+        == 1)
+}
+
+const INSERT_CONSENTS: Sql = Sql::new(
+    "identity.insert_consents",
+    "INSERT INTO identity.consents (user_id, purpose, text_version, granted_at)
+     SELECT $1, c.purpose, c.text_version, $4
+       FROM unnest($2::text[], $3::text[]) AS c (purpose, text_version)",
+);
+
+/// Stores consents given at sign-up.
+pub(crate) async fn insert_consents(
+    tx: &Tx,
+    user: UserId,
+    purposes: &[&str],
+    versions: &[&str],
+    at: Timestamp,
+) -> Result<()> {
+    INSERT_CONSENTS
+        .bind(&user)
+        .bind(&purposes)
+        .bind(&versions)
+        .bind(&at)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+const DELETE_SETUP: Sql = Sql::new(
+    "identity.delete_setup_tokens",
+    "DELETE FROM identity.one_time_tokens
+      WHERE purpose = 'setup'",
+);
+
+/// Voids every set-up link.
+pub(crate) async fn delete_setup(tx: &Tx) -> Result<u64> {
+    DELETE_SETUP.execute(tx).await
+}
+
+const INSERT_TOKEN: Sql = Sql::new(
+    "identity.insert_one_time_token",
+    "INSERT INTO identity.one_time_tokens (token_hash, purpose, user_id, expires_at, created_at)
+     VALUES ($1, $2, $3, $4, $5)",
+);
+
+/// Stores a one-time token.
+pub(crate) async fn insert_token(
+    tx: &Tx,
+    hash: &[u8],
+    purpose: &str,
+    user: Option<UserId>,
+    expires_at: Timestamp,
+    at: Timestamp,
+) -> Result<()> {
+    INSERT_TOKEN
+        .bind(&hash)
+        .bind(&purpose)
+        .bind(&user)
+        .bind(&expires_at)
+        .bind(&at)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+const HAS_TOKEN: Sql = Sql::new(
+    "identity.has_one_time_token",
+    "SELECT EXISTS (SELECT 1
+                      FROM identity.one_time_tokens
+                     WHERE token_hash = $1
+                       AND purpose = $2
+                       AND consumed_at IS NULL
+                       AND expires_at > $3)",
+);
+
+/// Whether a token could be consumed: asked before dear work, decides nothing.
+pub(crate) async fn has_token(db: &Db, hash: &[u8], purpose: &str, now: Timestamp) -> Result<bool> {
+    HAS_TOKEN
+        .bind(&hash)
+        .bind(&purpose)
+        .bind(&now)
+        .scalar(db)
+        .await
+}
+
+const CONSUME_TOKEN: Sql = Sql::new(
+    "identity.consume_one_time_token",
+    "UPDATE identity.one_time_tokens
+        SET consumed_at = $3
+      WHERE token_hash = $1
+        AND purpose = $2
+        AND consumed_at IS NULL
+        AND expires_at > $3",
+);
+
+/// Uses a token up; false when it is wrong, expired or used.
+pub(crate) async fn consume_token(
+    tx: &Tx,
+    hash: &[u8],
+    purpose: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(CONSUME_TOKEN
+        .bind(&hash)
+        .bind(&purpose)
+        .bind(&now)
+        .execute(tx)
+        .await?
+        == 1)
+}
+
+// By the index on expires_at.
+const PURGE_TOKENS: Sql = Sql::new(
+    "identity.purge_one_time_tokens",
+    "DELETE FROM identity.one_time_tokens
+      WHERE token_hash IN (
+            SELECT token_hash
+              FROM identity.one_time_tokens
+             WHERE expires_at < $1
+             LIMIT $2)",
+);
+
+/// Forgets tokens that expired before a moment; a batch.
+pub(crate) async fn purge_tokens(db: &Db, before: Timestamp, limit: i64) -> Result<u64> {
+    PURGE_TOKENS.bind(&before).bind(&limit).execute(db).await
+}
+
+pub(crate) const ALL: &[&Sql] = &[
+    &LIST_ROLES,
+    &HAS_ADMIN,
+    &LOCK_ADMINS,
+    &GRANT_ROLE,
+    &INSERT_CONSENTS,
+    &DELETE_SETUP,
+    &INSERT_TOKEN,
+    &HAS_TOKEN,
+    &CONSUME_TOKEN,
+    &PURGE_TOKENS,
+];
