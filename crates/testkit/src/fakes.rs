@@ -1,0 +1,8 @@
+//! Small stand-ins for called contexts, behind the traits of `contracts`.
+//!
+//! A fake holds what a test put into it and nothing else; it has no rules of its own beyond the
+//! bounds its trait promises.
+
+mod identity;
+
+pub use identity::FakeIdentity;
