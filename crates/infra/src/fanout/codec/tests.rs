@@ -103,7 +103,7 @@ proptest! {
 
     /// Junk never panics, and what it says, if anything, has no second spelling.
     #[test]
-    fn junk_is_refused_or_canonical(mut junk in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn p5_junk_is_refused_or_canonical(mut junk in prop::collection::vec(any::<u8>(), 0..200)) {
         // Half the head right, or nearly all junk would fail at the first byte.
         if let Some(first) = junk.first_mut() {
             *first = FORMAT;
@@ -115,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_byte_is_refused_or_canonical(
+    fn p5_flipped_bytes_are_refused_or_canonical(
         record in record(),
         place in any::<prop::sample::Index>(),
         value in any::<u8>(),
