@@ -19,6 +19,13 @@ pub(crate) struct Server {
     log: PathBuf,
 }
 
+/// Whether the binary can fill itself with demo data; builds without it start empty.
+fn knows_demo(meydan: &Path) -> anyhow::Result<bool> {
+    let help = Command::new(meydan).args(["up", "--help"]).output();
+    let help = help.with_context(|| format!("start {}", meydan.display()))?;
+    Ok(String::from_utf8_lossy(&help.stdout).contains("--demo"))
+}
+
 /// What is in the database at the first start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contents {
@@ -40,8 +47,14 @@ impl Server {
             "--port",
             &address.port().to_string(),
         ]);
-        if contents == Contents::Demo {
+        if contents == Contents::Demo && knows_demo(meydan)? {
             command.arg("--demo");
+        }
+        // Settings of whoever runs the tool must not change what is measured or shown.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MEYDAN_") {
+                command.env_remove(name);
+            }
         }
         command
             .stdin(Stdio::null())
@@ -224,7 +237,7 @@ mod tests {
         let folder = TemporaryFolder::new("test").unwrap();
         let path = folder.path().to_owned();
         let meydan = path.join("meydan");
-        std::fs::write(&meydan, "#!/bin/sh\necho no database found\nexit 4\n").unwrap();
+        std::fs::write(&meydan, "#!/bin/sh\necho no database found: $*\nexit 4\n").unwrap();
         let made = Command::new("chmod")
             .arg("+x")
             .arg(&meydan)
