@@ -200,7 +200,7 @@ fn deserialize<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fail> {
         Ok(value) => value,
         Err(error) => {
             let pointer = pointer(error.path());
-            return Err(Fail(refused(&pointer, error.into_inner())));
+            return Err(Fail(refused(&pointer, error.into_inner(), bytes)));
         }
     };
     match json.end() {
@@ -209,8 +209,10 @@ fn deserialize<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fail> {
     }
 }
 
-fn refused(pointer: &str, error: serde_json::Error) -> Failure {
-    if !error.is_data() {
+fn refused(pointer: &str, error: serde_json::Error, bytes: &[u8]) -> Failure {
+    // A wrong field may be met before the place where the text stops being JSON.
+    let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    if !error.is_data() || !is_json() {
         return MALFORMED_JSON.fail().because(error);
     }
     let text = error.to_string();

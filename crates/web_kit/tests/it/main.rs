@@ -1,1 +1,19 @@
-//! Integration tests.
+//! Integration tests of `web_kit`.
+
+#![cfg(test)]
+
+mod app;
+mod bodies;
+mod callers;
+mod client;
+mod errors;
+mod h2;
+mod headers;
+mod limits;
+mod openapi;
+mod ops;
+mod parsers;
+mod server;
+mod socket;
+mod timeouts;
+mod tokens;
