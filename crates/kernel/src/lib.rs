@@ -14,6 +14,7 @@
 
 pub mod caller;
 pub mod clock;
+pub mod digest;
 pub mod event;
 pub mod failure;
 pub mod id;

@@ -1,0 +1,286 @@
+//! The gateway: sockets, sessions and what flows to them.
+//!
+//! A socket is taken out of the HTTP server right after its upgrade and lives on one of a few
+//! workers, OS threads with a single-threaded runtime each. A session is the login behind it; it
+//! outlives the socket for two minutes, and a restart of the process through the database.
+//!
+//! # Invariants
+//! 1. [`machine`] and [`ring`] know no socket, no clock and no task; sockets only move bytes.
+//! 2. All of a session lives on one worker: nothing in it is locked, nothing is sent across.
+//! 3. An event is encoded once per form and worker; per socket only its number differs.
+//! 4. A session gets an event once and in order, or is told that it cannot go on (op 9).
+//! 5. A node follows a topic of the fanout once, however many sockets want it.
+//! 6. A heartbeat touches memory only.
+//! 7. Every queue has a bound: the mailbox of a worker, what waits for a snapshot, the ring, the
+//!    control frames of a socket. A full ring closes the socket as slow; the session resumes.
+//! 8. No event of a channel reaches a session whose rights are older than the event's epoch.
+//! 9. A revoked device has no socket and no session a moment later.
+//!
+//! # Events
+//! In: every fanout record of followed topics. Out: none.
+//!
+//! # Where to begin
+//! [`machine`] (the protocol), [`ring`] (queue and resume), then [`socket`] → [`identify`] →
+//! [`dispatch`], which is the way of a message from the fanout to the client.
+
+#![warn(missing_docs)]
+
+mod backend;
+mod close;
+mod command;
+mod conn;
+mod dispatch;
+mod encoded;
+pub mod error;
+mod http;
+mod identify;
+mod machine;
+mod metrics_table;
+mod node;
+mod ready;
+mod ring;
+mod session;
+mod settings;
+mod socket;
+mod spill;
+mod sql;
+mod topics;
+mod view;
+mod wheel;
+mod worker;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use contracts::{Applications, Communities, Credentials, Identity, Messaging};
+use infra::fanout::{Fanout, Topic};
+use kernel::{Failure, SharedClock, SharedRng};
+use runtime::{Check, Lifecycle, Module};
+use tokio::sync::mpsc;
+use web_kit::{Table, TokenVerifier};
+
+use crate::backend::Backend;
+use crate::node::{Intake, Node, WorkerHandle};
+use crate::worker::Worker;
+
+#[doc(hidden)]
+pub use command::fuzz_command;
+pub use error::ERRORS;
+pub use metrics_table::METRICS;
+pub use settings::Settings;
+
+/// The schema of this context.
+pub const MIGRATIONS: db::Migrations = db::Migrations {
+    schema: "realtime",
+    files: &[(
+        "V0001__sessions",
+        include_str!("../migrations/V0001__sessions.sql"),
+    )],
+};
+
+/// Records a worker's mailbox holds; beyond it ephemeral ones are dropped and others make a gap.
+const MAILBOX: usize = 4_096;
+/// Sockets that wait to be taken in by a worker.
+const INTAKE: usize = 1_024;
+/// Changes of the node's subscription that may wait.
+const SUBSCRIPTIONS: usize = 65_536;
+
+/// What the gateway stands on.
+pub struct Deps {
+    /// Settings.
+    pub settings: Settings,
+    /// Accounts.
+    pub identity: Arc<dyn Identity>,
+    /// Devices.
+    pub credentials: Arc<dyn Credentials>,
+    /// Communities and rights.
+    pub communities: Arc<dyn Communities>,
+    /// Private channels.
+    pub messaging: Arc<dyn Messaging>,
+    /// Bots.
+    pub applications: Arc<dyn Applications>,
+    /// Judges tokens.
+    pub verifier: Arc<TokenVerifier>,
+    /// Where events come from.
+    pub fanout: Arc<dyn Fanout>,
+    /// For sessions that are left to the next process.
+    pub db: db::Db,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub rng: SharedRng,
+    /// The life of the process.
+    pub lifecycle: Lifecycle,
+}
+
+/// The gateway of one process.
+pub struct Realtime {
+    pub(crate) node: Arc<Node>,
+}
+
+impl Realtime {
+    /// Starts the workers and takes up the sessions an earlier process left. Call it inside the
+    /// main runtime.
+    pub async fn build(deps: Deps) -> Result<Arc<Self>, Failure> {
+        let count = deps.settings.workers.clamp(1, 255);
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..count)
+            .map(|_| {
+                let (mailbox, receiver) = mpsc::channel(INTAKE);
+                (
+                    WorkerHandle {
+                        mailbox,
+                        sockets: AtomicUsize::new(0),
+                    },
+                    receiver,
+                )
+            })
+            .unzip();
+        let backend = Backend {
+            identity: deps.identity,
+            credentials: deps.credentials,
+            communities: deps.communities,
+            messaging: deps.messaging,
+            applications: deps.applications,
+            verifier: deps.verifier,
+        };
+        let node = Arc::new(Node::new(
+            deps.settings,
+            backend,
+            deps.clock,
+            deps.rng,
+            deps.lifecycle,
+            tokio::runtime::Handle::current(),
+            deps.db,
+            handles,
+        ));
+        for (index, mailbox) in mailboxes.into_iter().enumerate() {
+            start_worker(&node, index, mailbox, &*deps.fanout)?;
+        }
+        if node.settings.restore {
+            let restored = spill::restore(&node).await?;
+            if restored > 0 {
+                tracing::info!(
+                    sessions = restored,
+                    "sessions of the previous process live on"
+                );
+            }
+        }
+        Ok(Arc::new(Realtime { node }))
+    }
+
+    /// What the composition needs.
+    pub fn module(self: &Arc<Self>) -> Module {
+        let node = Arc::clone(&self.node);
+        let room = Check::degrades("realtime", move || {
+            let full = node.socket_count() >= node.settings.max_connections;
+            async move {
+                if full {
+                    Err("no room for another socket".to_owned())
+                } else {
+                    Ok(())
+                }
+            }
+        });
+        Module {
+            name: "realtime",
+            routes: self.table().router(),
+            jobs: Vec::new(),
+            consumers: Vec::new(),
+            health: vec![room],
+        }
+    }
+
+    /// The table of routes.
+    pub fn table(self: &Arc<Self>) -> Table {
+        http::routes(Arc::clone(self))
+    }
+
+    /// Leaves the sessions to the next process. Call it after the soft token, when nothing can be
+    /// published any more: the HTTP server has ended.
+    pub async fn finish(&self) {
+        self.node.finish.cancel();
+        let workers = u32::try_from(self.node.workers.len()).unwrap_or(1);
+        tokio::select! {
+            // The semaphore is never closed.
+            done = self.node.spilled.acquire_many(workers) => drop(done),
+            () = self.node.lifecycle.hard().cancelled() => {}
+        }
+    }
+
+    pub(crate) fn url(&self, host: &str) -> String {
+        self.node
+            .settings
+            .gateway_url
+            .clone()
+            .unwrap_or_else(|| format!("ws://{host}/gateway"))
+    }
+
+    /// Whether another socket may come.
+    pub(crate) fn admits(&self) -> Result<(), Failure> {
+        let stopping = self.node.lifecycle.soft().is_cancelled();
+        if stopping || self.node.socket_count() >= self.node.settings.max_connections {
+            return Err(error::GATEWAY_FULL
+                .fail()
+                .retry_after(std::time::Duration::from_secs(1)));
+        }
+        Ok(())
+    }
+}
+
+fn start_worker(
+    node: &Arc<Node>,
+    index: usize,
+    mailbox: mpsc::Receiver<Intake>,
+    fanout: &dyn Fanout,
+) -> Result<(), Failure> {
+    let (follower, deliveries) = fanout.open(MAILBOX);
+    let node = Arc::clone(node);
+    let lifecycle = node.lifecycle.clone();
+    runtime::worker(&lifecycle, "realtime", move || async move {
+        let (subscriptions, changes) = mpsc::channel(SUBSCRIPTIONS);
+        let lifecycle = node.lifecycle.clone();
+        let worker = Worker::new(index, node, follower, subscriptions);
+        if let Err(error) = worker.follower.follow(&[Topic::Revoked]).await {
+            tracing::error!(%error, "revocations cannot be followed");
+        }
+        let deliver = Rc::clone(&worker).deliver(deliveries);
+        let deliver = runtime::spawn_local(&lifecycle, "realtime-deliver", deliver);
+        let parts: [(&'static str, futures::future::LocalBoxFuture<'static, ()>); 4] = [
+            (
+                "realtime-intake",
+                Box::pin(Rc::clone(&worker).take_in(mailbox)),
+            ),
+            (
+                "realtime-subscribe",
+                Box::pin(Rc::clone(&worker).subscribe(changes)),
+            ),
+            ("realtime-flush", Box::pin(Rc::clone(&worker).flush_dirty())),
+            ("realtime-time", Box::pin(Rc::clone(&worker).keep_time())),
+        ];
+        let parts: Vec<_> = parts
+            .into_iter()
+            .map(|(name, part)| runtime::spawn_local(&lifecycle, name, part))
+            .collect();
+        lifecycle.soft().cancelled().await;
+        Rc::clone(&worker).drain().await;
+        let node = Arc::clone(&worker.node);
+        // The deliverer ends by itself once the node finishes and nothing is left to deliver.
+        let delivered = async { drop(deliver.await) };
+        tokio::select! {
+            () = delivered => worker.spill().await,
+            () = lifecycle.hard().cancelled() => {}
+        }
+        for part in parts {
+            part.abort();
+        }
+        node.spilled.add_permits(1);
+    })
+    .map_err(|error| kernel::failure::INTERNAL.fail().because(error))
+}
+
+/// Every statement of the crate, for the test that prepares each.
+#[doc(hidden)]
+pub fn statements() -> &'static [&'static db::Sql] {
+    sql::ALL
+}

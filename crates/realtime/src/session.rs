@@ -1,0 +1,253 @@
+//! A session: one login's view of the world, with or without a socket.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use infra::fanout::Delivery;
+use kernel::{ChannelId, CommunityId, DeviceId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::close::Dialect;
+use crate::conn::Conn;
+use crate::encoded::{Content, Encoded, Form};
+use crate::machine::Ms;
+use crate::ring::Ring;
+
+/// Number of a session within its worker.
+pub(crate) type SessionKey = u64;
+
+/// Bit of the intent without which message content is hidden.
+pub(crate) const MESSAGE_CONTENT: u64 = 1 << 15;
+/// Intents an application must be granted: members, presences, message content.
+pub(crate) const PRIVILEGED: u64 = (1 << 1) | (1 << 8) | MESSAGE_CONTENT;
+/// Bit of the intent that brings members.
+pub(crate) const GUILD_MEMBERS: u64 = 1 << 1;
+
+/// Native features, from `cap` of IDENTIFY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Capabilities(pub(crate) u32);
+
+impl Capabilities {
+    /// Bit 0: understands our own close codes.
+    pub(crate) fn dialect(self) -> Dialect {
+        if self.0 & 1 == 1 {
+            Dialect::Native
+        } else {
+            Dialect::Stock
+        }
+    }
+
+    /// Bit 1: wants `c`, `ev`, `g` and `rev` beside events.
+    pub(crate) fn form(self) -> Form {
+        if self.0 & 2 == 2 {
+            Form::Native
+        } else {
+            Form::Stock
+        }
+    }
+}
+
+/// What IDENTIFY settled; it outlives sockets and a restart of the node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    /// The `session_id` clients resume with.
+    pub(crate) id: String,
+    pub(crate) user: UserId,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) bot: bool,
+    pub(crate) intents: u64,
+    pub(crate) cap: Capabilities,
+    pub(crate) shard: Option<(u32, u32)>,
+    pub(crate) large_threshold: u16,
+}
+
+impl Profile {
+    /// Whether this shard carries a community.
+    pub(crate) fn carries(&self, community: CommunityId) -> bool {
+        let Some((number, of)) = self.shard else {
+            return true;
+        };
+        let time = u64::try_from(community.get() >> 22).unwrap_or(0);
+        time.checked_rem(u64::from(of)) == Some(u64::from(number))
+    }
+
+    /// Whether this shard carries direct messages.
+    pub(crate) fn carries_private(&self) -> bool {
+        self.shard.is_none_or(|(number, _)| number == 0)
+    }
+}
+
+/// Where a session stands.
+pub(crate) enum Stage {
+    /// Snapshots are being fetched; what happens meanwhile waits here.
+    Loading(Vec<Delivery>),
+    /// Events go into the ring.
+    Live,
+    /// Ended; nothing goes anywhere.
+    Ended,
+}
+
+/// See the module's text.
+pub(crate) struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) profile: Profile,
+    pub(crate) stage: RefCell<Stage>,
+    pub(crate) ring: RefCell<Ring>,
+    /// Communities it follows.
+    pub(crate) communities: RefCell<HashSet<CommunityId>>,
+    /// Communities joined a moment ago, whose snapshot is on its way, and what happened meanwhile.
+    pub(crate) joining: RefCell<HashMap<CommunityId, Vec<Delivery>>>,
+    /// Private channels it follows.
+    pub(crate) channels: RefCell<HashSet<ChannelId>>,
+    pub(crate) conn: RefCell<Option<Rc<Conn>>>,
+    /// Since when there is no socket.
+    pub(crate) detached_at: Cell<Ms>,
+    /// Newest entry on the worker's wheel; older ones are void.
+    pub(crate) watch: Cell<u32>,
+    /// When the device has to be looked at again, because the token that opened it expires.
+    pub(crate) recheck_at: Cell<Option<Ms>>,
+}
+
+/// Why a session may not have an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Send(Form, Content),
+    Withhold,
+}
+
+impl Session {
+    pub(crate) fn new(key: SessionKey, profile: Profile, ring: Ring, stage: Stage) -> Rc<Self> {
+        Rc::new(Session {
+            key,
+            profile,
+            stage: RefCell::new(stage),
+            ring: RefCell::new(ring),
+            communities: RefCell::default(),
+            joining: RefCell::default(),
+            channels: RefCell::default(),
+            conn: RefCell::default(),
+            detached_at: Cell::new(0),
+            watch: Cell::new(0),
+            recheck_at: Cell::new(None),
+        })
+    }
+
+    /// The socket, if one is attached.
+    pub(crate) fn conn(&self) -> Option<Rc<Conn>> {
+        self.conn.borrow().clone()
+    }
+
+    /// What of an event this session gets, by intents and content rules. Rights in the channel are
+    /// the caller's business.
+    pub(crate) fn judge(&self, event: &Encoded<'_>) -> Offer {
+        let profile = &self.profile;
+        let dispatch = event.dispatch;
+        if dispatch.except == Some(profile.user) {
+            return Offer::Withhold;
+        }
+        if let Some(bit) = dispatch.intent
+            && profile.intents.checked_shr(u32::from(bit)).unwrap_or(0) & 1 == 0
+        {
+            return Offer::Withhold;
+        }
+        let full = profile.intents & MESSAGE_CONTENT != 0
+            || dispatch.author == Some(profile.user)
+            || dispatch.full_for.contains(&profile.user);
+        let content = if full {
+            Content::Full
+        } else {
+            Content::Redacted
+        };
+        Offer::Send(profile.cap.form(), content)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(key: SessionKey) -> Rc<Self> {
+        let profile = Profile {
+            id: format!("test{key}"),
+            user: UserId::new(i64::try_from(key).unwrap()),
+            device: None,
+            bot: true,
+            intents: 0,
+            cap: Capabilities::default(),
+            shard: None,
+            large_threshold: 50,
+        };
+        Session::new(
+            key,
+            profile,
+            Ring::new(crate::ring::Bounds::default(), Vec::new()),
+            Stage::Live,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use infra::fanout::{Body, Dispatch, Record, Version};
+
+    fn record(intent: Option<u8>) -> Record {
+        Record {
+            body: Body::Dispatch(Dispatch {
+                name: "MESSAGE_CREATE".into(),
+                intent,
+                author: Some(UserId::new(7)),
+                except: Some(UserId::new(8)),
+                full_for: vec![UserId::new(9)],
+                data: Bytes::from_static(b"{}"),
+                redacted: Some(Bytes::from_static(b"{}")),
+            }),
+            community: None,
+            channel: None,
+            version: Version::None,
+            epoch: 0,
+            ephemeral: false,
+        }
+    }
+
+    fn judge(user: u64, intents: u64, intent: Option<u8>) -> Offer {
+        let mut session = Session::for_tests(user);
+        Rc::get_mut(&mut session).unwrap().profile.intents = intents;
+        let record = record(intent);
+        let Body::Dispatch(dispatch) = &record.body else {
+            panic!()
+        };
+        session.judge(&Encoded::new(&record, dispatch))
+    }
+
+    #[test]
+    fn intents_and_content() {
+        let full = Offer::Send(Form::Stock, Content::Full);
+        let redacted = Offer::Send(Form::Stock, Content::Redacted);
+        assert_eq!(judge(1, 0, Some(9)), Offer::Withhold);
+        assert_eq!(judge(1, 1 << 9, Some(9)), redacted);
+        assert_eq!(judge(1, 0, None), redacted);
+        assert_eq!(judge(1, MESSAGE_CONTENT, None), full);
+        assert_eq!(judge(7, 1 << 9, Some(9)), full, "the author");
+        assert_eq!(judge(9, 1 << 9, Some(9)), full, "a mentioned user");
+        assert_eq!(
+            judge(8, u64::MAX, None),
+            Offer::Withhold,
+            "the excepted one"
+        );
+        assert_eq!(
+            judge(1, u64::MAX, Some(255)),
+            Offer::Withhold,
+            "a bit that does not exist"
+        );
+    }
+
+    #[test]
+    fn shards_split_communities() {
+        let mut profile = Session::for_tests(1).profile.clone();
+        let community = CommunityId::new(5 << 22);
+        assert!(profile.carries(community) && profile.carries_private());
+        profile.shard = Some((1, 2));
+        assert!(profile.carries(community) && !profile.carries_private());
+        profile.shard = Some((0, 2));
+        assert!(!profile.carries(community) && profile.carries_private());
+    }
+}

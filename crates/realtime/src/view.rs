@@ -1,0 +1,158 @@
+//! Who may see which channel of a community, compiled per class of roles.
+
+use std::collections::{HashMap, HashSet};
+
+use contracts::communities::Compiled;
+use kernel::perm::Chat;
+use kernel::{ChannelId, UserId};
+
+/// The part of a community's compiled rights that filters events.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// Epoch of rights it was compiled at.
+    pub(crate) epoch: i32,
+    owner: Option<UserId>,
+    /// Every channel, seen or not.
+    channels: HashSet<ChannelId>,
+    classes: HashMap<i32, HashSet<ChannelId>>,
+    /// What overwrites for single members decide.
+    members: HashMap<UserId, HashMap<ChannelId, bool>>,
+}
+
+impl View {
+    pub(crate) fn new(compiled: &Compiled) -> Self {
+        let sees = |bits: Chat| bits.has(Chat::VIEW_CHANNEL);
+        let mut view = View {
+            epoch: compiled.epoch,
+            owner: Some(compiled.owner),
+            ..View::default()
+        };
+        for (class, rights) in &compiled.classes {
+            view.channels
+                .extend(rights.iter().map(|(channel, _)| *channel));
+            let seen = rights
+                .iter()
+                .filter(|(_, bits)| sees(*bits))
+                .map(|(channel, _)| *channel);
+            view.classes.insert(*class, seen.collect());
+        }
+        for (user, rights) in &compiled.members {
+            let decided = rights.iter().map(|(channel, bits)| (*channel, sees(*bits)));
+            view.members.insert(*user, decided.collect());
+        }
+        view
+    }
+
+    /// Whether a member of `class` sees `channel`.
+    pub(crate) fn sees(&self, user: UserId, class: i32, channel: ChannelId) -> bool {
+        if self.owner == Some(user) {
+            return true;
+        }
+        if let Some(decided) = self
+            .members
+            .get(&user)
+            .and_then(|rights| rights.get(&channel))
+        {
+            return *decided;
+        }
+        self.classes
+            .get(&class)
+            .is_some_and(|seen| seen.contains(&channel))
+    }
+
+    /// Whether more than the class decides what this member sees.
+    pub(crate) fn is_special(&self, user: UserId) -> bool {
+        self.owner == Some(user) || self.members.contains_key(&user)
+    }
+
+    /// Channels that exist in both views and that the member sees in `self` but not in `other`,
+    /// where the class may differ too.
+    pub(crate) fn seen_only_here(
+        &self,
+        other: &View,
+        user: UserId,
+        class_here: i32,
+        class_there: i32,
+    ) -> Vec<ChannelId> {
+        let both = self.channels.intersection(&other.channels);
+        let mut channels: Vec<_> = both
+            .filter(|channel| {
+                self.sees(user, class_here, **channel) && !other.sees(user, class_there, **channel)
+            })
+            .copied()
+            .collect();
+        channels.sort_unstable();
+        channels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::CommunityId;
+
+    fn compiled(epoch: i32, class_1: Chat) -> Compiled {
+        Compiled {
+            community: CommunityId::new(1),
+            owner: UserId::new(10),
+            epoch,
+            rev: 1,
+            classes: vec![
+                (
+                    0,
+                    vec![
+                        (ChannelId::new(5), Chat::VIEW_CHANNEL),
+                        (ChannelId::new(6), Chat::NONE),
+                    ],
+                ),
+                (
+                    1,
+                    vec![
+                        (ChannelId::new(5), Chat::VIEW_CHANNEL),
+                        (ChannelId::new(6), class_1),
+                    ],
+                ),
+            ],
+            members: vec![(UserId::new(12), vec![(ChannelId::new(5), Chat::NONE)])],
+        }
+    }
+
+    #[test]
+    fn owner_class_and_member_overwrite() {
+        let view = View::new(&compiled(3, Chat::VIEW_CHANNEL));
+        let (a, b) = (ChannelId::new(5), ChannelId::new(6));
+        let someone = UserId::new(11);
+        assert!(
+            view.sees(UserId::new(10), 99, b),
+            "the owner sees everything"
+        );
+        assert!(view.sees(someone, 0, a) && !view.sees(someone, 0, b));
+        assert!(view.sees(someone, 1, b));
+        assert!(
+            !view.sees(UserId::new(12), 0, a),
+            "an overwrite for the member decides"
+        );
+        assert!(!view.sees(someone, 7, a), "an unknown class sees nothing");
+    }
+
+    #[test]
+    fn differences_name_only_channels_of_both() {
+        let before = View::new(&compiled(3, Chat::NONE));
+        let after = View::new(&compiled(4, Chat::VIEW_CHANNEL));
+        let someone = UserId::new(11);
+        assert_eq!(
+            after.seen_only_here(&before, someone, 1, 1),
+            [ChannelId::new(6)]
+        );
+        assert_eq!(before.seen_only_here(&after, someone, 1, 1), []);
+        assert_eq!(
+            after.seen_only_here(&after, someone, 1, 0),
+            [ChannelId::new(6)]
+        );
+        assert_eq!(
+            after.seen_only_here(&View::default(), someone, 1, 1),
+            [],
+            "new channels announce themselves"
+        );
+    }
+}
