@@ -1,0 +1,124 @@
+//! The scenarios, and what they share: a server, a probe, windows.
+
+mod durable;
+mod fan;
+mod idle;
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+use anyhow::Context;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::args::{Options, Scenario};
+use crate::fleet::Fleet;
+use crate::http::{Client, Target};
+use crate::probe::Probe;
+use crate::report::{self, Window};
+use crate::server::Server;
+use crate::setup::{Bot, Setup};
+
+/// What a scenario works with.
+struct Ground<'a> {
+    options: &'a Options,
+    scenario: Scenario,
+    target: Target,
+    probe: Probe,
+    setup: Setup,
+    out: &'a mut dyn Write,
+    windows: Vec<Window>,
+}
+
+/// Runs one scenario and gives the exit code.
+pub(crate) fn run(
+    scenario: Scenario,
+    options: &Options,
+    out: &mut dyn Write,
+    talk: &mut dyn Write,
+) -> anyhow::Result<i32> {
+    if let Some(cpu) = options.pin {
+        let mut set = CpuSet::new();
+        set.set(cpu)?;
+        sched_setaffinity(Pid::from_raw(0), &set).context("pinning to a core")?;
+    }
+    let server = options.server.as_deref().map(Server::start).transpose()?;
+    let url = server
+        .as_ref()
+        .map_or(options.url.as_str(), |server| &server.url);
+    let target = Target::parse(url)?;
+    let probe = Probe::new(options, server.as_ref().and_then(Server::pid))?;
+    let source: Option<Ipv4Addr> = options.sources.first().copied();
+    let mut ground = Ground {
+        options,
+        scenario,
+        probe,
+        setup: Setup::new(Client::new(target.clone(), source)),
+        target,
+        out,
+        windows: Vec::new(),
+    };
+    writeln!(talk, "{}: setting up on {url}", scenario.name())?;
+    match scenario {
+        Scenario::Idle => idle::run(&mut ground)?,
+        Scenario::Fan { in_flight } => fan::run(&mut ground, in_flight)?,
+        Scenario::Durable => durable::run(&mut ground)?,
+    }
+    Ok(report::exit_code(&ground.windows, options.judging))
+}
+
+impl Ground<'_> {
+    fn fleet(&self) -> anyhow::Result<Fleet> {
+        Fleet::new(self.target.clone(), self.options.sources.clone())
+    }
+
+    /// Prints a window and keeps it for the end.
+    fn report(
+        &mut self,
+        counts: &report::Counts,
+        between: &crate::probe::Between,
+    ) -> anyhow::Result<()> {
+        let round = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);
+        let window = report::window(
+            self.scenario.name(),
+            round + 1,
+            self.options,
+            &self.probe,
+            counts,
+            between,
+        );
+        report::print(&window, self.options.output, self.out)?;
+        self.windows.push(window);
+        Ok(())
+    }
+
+    /// A community with a channel, and as many bots as the sockets need.
+    fn room(&mut self) -> anyhow::Result<Room> {
+        let owner = self.setup.sign_up()?;
+        let community = self.setup.community(&owner)?;
+        let channel = self.setup.channel(&owner, &community, "bench")?;
+        let wanted = self.options.sockets.div_ceil(self.options.per_user);
+        let bots = (0..wanted)
+            .map(|_| self.setup.bot(&owner, &community))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Room { channel, bots })
+    }
+}
+
+/// A channel and those who are in it.
+struct Room {
+    channel: String,
+    bots: Vec<Bot>,
+}
+
+impl Room {
+    /// One token per socket.
+    fn tokens(&self, sockets: usize, per_user: usize) -> Vec<Rc<str>> {
+        let each = self
+            .bots
+            .iter()
+            .flat_map(|bot| std::iter::repeat_n(&bot.token, per_user));
+        each.take(sockets).map(Rc::clone).collect()
+    }
+}

@@ -1,0 +1,203 @@
+//! What a scenario needs on the server, made through the public API as people would make it.
+
+use std::rc::Rc;
+
+use anyhow::{Context, bail};
+use kernel::{SystemRng, rng};
+use serde_json::{Value, json};
+
+use crate::http::Client;
+
+/// The right of an installed application to see and write.
+const PERMISSIONS: u64 = 1 << 10 | 1 << 11 | 1 << 16;
+/// The application's wish to be told what messages say.
+const CONTENT_FLAG: u64 = 1 << 19;
+
+/// A person.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    /// The whole `Authorization` value.
+    pub(crate) authorization: String,
+}
+
+/// An application's bot.
+#[derive(Debug, Clone)]
+pub(crate) struct Bot {
+    /// The bare token, for IDENTIFY.
+    pub(crate) token: Rc<str>,
+    /// The whole `Authorization` value.
+    pub(crate) authorization: Rc<str>,
+}
+
+/// Makes things.
+pub(crate) struct Setup {
+    client: Client,
+    /// Keeps the names of one run apart from those of another.
+    tag: String,
+    people: usize,
+    bots: usize,
+}
+
+impl Setup {
+    /// Nothing is made yet.
+    pub(crate) fn new(client: Client) -> Self {
+        let tag: String = rng::bytes::<5>(&SystemRng)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Setup {
+            client,
+            tag,
+            people: 0,
+            bots: 0,
+        }
+    }
+
+    /// Signs a person up. Works in development mode only, where no e-mail has to be proved.
+    pub(crate) fn sign_up(&mut self) -> anyhow::Result<Account> {
+        self.people += 1;
+        let name = format!("bench{}{}", self.tag, self.people);
+        let body = json!({
+            "email": format!("{name}@example.com"),
+            "password": format!("bench {}", rng::token::<15>(&SystemRng)),
+            "username": name,
+            "display_name": format!("Bench {}", self.people),
+        });
+        let answer = self
+            .make("/v1/auth/registrations", None, &body)
+            .context("signing up (a server started with --server has a limit wide enough)")?;
+        let token = answer
+            .get("access_token")
+            .and_then(Value::as_str)
+            .context("signing up gave no access_token: is the server in development mode?")?;
+        Ok(Account {
+            authorization: format!("Bearer {token}"),
+        })
+    }
+
+    /// Makes a community and gives its id.
+    pub(crate) fn community(&mut self, owner: &Account) -> anyhow::Result<String> {
+        let body = json!({"name": format!("bench {}", self.tag)});
+        id(&self.make("/api/v10/guilds", Some(&owner.authorization), &body)?)
+    }
+
+    /// Makes a text channel and gives its id.
+    pub(crate) fn channel(
+        &mut self,
+        owner: &Account,
+        community: &str,
+        name: &str,
+    ) -> anyhow::Result<String> {
+        let path = format!("/api/v10/guilds/{community}/channels");
+        let body = json!({"name": name, "type": 0});
+        id(&self.make(&path, Some(&owner.authorization), &body)?)
+    }
+
+    /// Makes an application, installs it in the community and gives its bot.
+    pub(crate) fn bot(&mut self, owner: &Account, community: &str) -> anyhow::Result<Bot> {
+        self.bots += 1;
+        let authorization = Some(owner.authorization.as_str());
+        let body = json!({"name": format!("bench {} {}", self.tag, self.bots)});
+        let made = self.make("/api/v10/applications", authorization, &body)?;
+        let application = id(&made)?;
+        let token = made
+            .get("token")
+            .and_then(Value::as_str)
+            .context("a new application came without its token")?;
+        self.change(
+            "PATCH",
+            &format!("/api/v10/applications/{application}"),
+            authorization,
+            &json!({"flags": CONTENT_FLAG}),
+        )?;
+        self.change(
+            "PUT",
+            &format!("/api/v10/applications/{application}/installs/{community}"),
+            authorization,
+            &json!({"permissions": PERMISSIONS.to_string()}),
+        )?;
+        Ok(Bot {
+            token: Rc::from(token),
+            authorization: Rc::from(format!("Bot {token}")),
+        })
+    }
+
+    /// Makes an invite to a channel and gives its code.
+    pub(crate) fn invite(&mut self, owner: &Account, channel: &str) -> anyhow::Result<String> {
+        let path = format!("/api/v10/channels/{channel}/invites");
+        let body = json!({"max_age": 0, "max_uses": 0});
+        let made = self.make(&path, Some(&owner.authorization), &body)?;
+        made.get("code")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .context("an invite came without its code")
+    }
+
+    /// Lets a person join.
+    pub(crate) fn join(&mut self, person: &Account, code: &str) -> anyhow::Result<()> {
+        let path = format!("/api/v10/invites/{code}");
+        self.make(&path, Some(&person.authorization), &json!({}))
+            .map(drop)
+    }
+
+    /// Messages of a channel: all, oldest first, as `(id, content)`.
+    pub(crate) fn messages(
+        &mut self,
+        reader: &Account,
+        channel: &str,
+    ) -> anyhow::Result<Vec<(u64, String)>> {
+        let mut all = Vec::new();
+        let mut before = String::new();
+        loop {
+            let path = format!("/api/v10/channels/{channel}/messages?limit=100{before}");
+            let answer = self
+                .client
+                .call("GET", &path, Some(&reader.authorization), None)?;
+            if answer.status != 200 {
+                bail!("GET {path}: {} {}", answer.status, answer.json());
+            }
+            let page = answer.json();
+            let page = page
+                .as_array()
+                .context("a page of messages is not a list")?;
+            for message in page {
+                let content = message.get("content").and_then(Value::as_str);
+                all.push((
+                    id(message)?.parse()?,
+                    content.unwrap_or_default().to_owned(),
+                ));
+            }
+            let Some((oldest, _)) = all.last().filter(|_| page.len() == 100) else {
+                all.reverse();
+                return Ok(all);
+            };
+            before = format!("&before={oldest}");
+        }
+    }
+
+    fn make(&mut self, path: &str, who: Option<&str>, body: &Value) -> anyhow::Result<Value> {
+        self.change("POST", path, who, body)
+    }
+
+    fn change(
+        &mut self,
+        method: &str,
+        path: &str,
+        who: Option<&str>,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let answer = self.client.call(method, path, who, Some(body))?;
+        if !(200..300).contains(&answer.status) {
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            bail!("{method} {path}: {} {text}", answer.status);
+        }
+        Ok(answer.json())
+    }
+}
+
+fn id(made: &Value) -> anyhow::Result<String> {
+    made.get("id")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .context("what was made has no id")
+}
