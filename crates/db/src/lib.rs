@@ -19,6 +19,7 @@
 extern crate self as db;
 
 mod connect;
+pub mod data_dir;
 pub mod dead_letters;
 mod error;
 pub mod inbox;

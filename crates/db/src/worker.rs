@@ -23,7 +23,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
 /// Tries to take a number while others take theirs.
-const TRIES: u32 = 64;
+const TRIES: u32 = 24;
 
 const TAKE: Sql = Sql::new(
     "worker.take",

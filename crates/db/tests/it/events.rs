@@ -154,7 +154,8 @@ async fn order_per_key_is_kept_and_a_refused_event_holds_only_its_key() {
     let db = t.app("shop").unwrap();
     let notes = Arc::new(Notes::default());
     notes.refuse.lock().unwrap().insert(1, 2);
-    let relay = Relay::new(db.clone(), "shop", bus_with(notes.clone()), clock());
+    let time = ManualClock::new("2026-11-20T07:00:00Z".parse().unwrap());
+    let relay = Relay::new(db.clone(), "shop", bus_with(notes.clone()), time.clone());
     write(
         &db,
         &[event(1, "a"), event(2, "a"), event(3, "b"), event(4, "a")],
@@ -165,6 +166,7 @@ async fn order_per_key_is_kept_and_a_refused_event_holds_only_its_key() {
     // Its key waits for the retry; nothing of it may overtake.
     assert_eq!(relay.round().await.unwrap(), Round::Held);
     eventually("the key goes on", LIMIT, || async {
+        time.advance(Duration::from_secs(1));
         relay.round().await.unwrap();
         notes.ids().len() == 4
     })
@@ -243,7 +245,7 @@ async fn one_relay_works_at_a_time_and_a_killed_one_loses_nothing() {
         Arc::new(Stuck(notes.clone())),
         clock(),
     );
-    let mut dying = Box::pin(stuck.round());
+    let mut dying = Box::pin(moved(&stuck));
     let relay = Relay::new(db.clone(), "shop", bus_with(notes.clone()), clock());
     tokio::select! {
         _ = &mut dying => panic!("it never ends"),

@@ -6,6 +6,7 @@ mod migrations;
 mod once;
 mod pgbouncer;
 mod pool;
+mod private_pg;
 mod statements;
 mod transactions;
 mod wakeup;

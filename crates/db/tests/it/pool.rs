@@ -131,7 +131,8 @@ async fn a_read_survives_a_connection_that_was_cut_while_idle() {
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
             WHERE usename = 'test_shop' AND datname = current_database()",
         );
-        assert_eq!(cut.scalar::<i64>(&admin).await.unwrap(), 1);
+        // One that was cut a round ago may still be on its way out.
+        assert!(cut.scalar::<i64>(&admin).await.unwrap() >= 1);
         assert_eq!(COUNT_ITEMS.scalar::<i64>(&db).await.unwrap(), 0);
     }
 }
