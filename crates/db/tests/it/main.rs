@@ -1,13 +1,24 @@
 //! Integration tests of the data layer on a real PostgreSQL.
 
+#[cfg(test)]
 mod events;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
 mod migrations;
+#[cfg(test)]
 mod once;
+#[cfg(test)]
 mod pgbouncer;
+#[cfg(test)]
 mod pool;
+#[cfg(test)]
 mod private_pg;
+#[cfg(test)]
 mod statements;
+#[cfg(test)]
 mod transactions;
+#[cfg(test)]
 mod wakeup;
+#[cfg(test)]
 mod worker;
