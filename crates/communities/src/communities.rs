@@ -1,0 +1,333 @@
+//! Communities themselves: make, read, change, delete, leave.
+
+use contracts::communities::Guild;
+use db::once::Claim;
+use infra::fanout::Control;
+use kernel::perm::Chat;
+use kernel::{Caller, ChannelId, CommunityId, Once, UserId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::change::{Action, Change, Reason};
+use crate::error::{Error, Result};
+use crate::events::{self, CommunityGonePayload, Told, intent};
+use crate::model::{CommunityRow, CommunitySettings, changes, guild_object};
+use crate::requests::{CreateCommunity, UpdateCommunity};
+use crate::sql::communities::NewCommunityRows;
+use crate::sql::{channels, communities, roles};
+use crate::{Communities, SCHEMA};
+
+/// Name of a new community's first channel.
+const FIRST_CHANNEL: &str = "general";
+/// Status of a creation.
+const CREATED: u16 = 201;
+
+/// The answer to a creation, perhaps a repeated one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// HTTP status of the first answer.
+    pub status: u16,
+    /// The first answer.
+    pub body: Value,
+    /// Whether the request came before.
+    pub replayed: bool,
+}
+
+/// A community in the list of the caller's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = communities::CommunityCard)]
+pub struct CommunityCard {
+    /// The community.
+    pub id: CommunityId,
+    /// Name.
+    pub name: String,
+    /// Icon hash.
+    pub icon: Option<String>,
+    /// Whether the caller owns it.
+    pub owner: bool,
+    /// The caller's rights apart from channels.
+    pub permissions: Chat,
+    /// Dialect's feature names.
+    pub features: Vec<String>,
+}
+
+impl Communities {
+    /// Makes a community that the caller owns. Once per idempotency key.
+    pub async fn create_community(
+        &self,
+        caller: &Caller,
+        new: CreateCommunity,
+        once: Option<Once>,
+    ) -> Result<Made> {
+        if caller.is_bot() {
+            return Err(Error::PeopleOnly);
+        }
+        let new = new.checked()?;
+        let tx = self.db.begin().await?;
+        if let Some(once) = &once
+            && let Claim::Replay { status, body } =
+                db::once::claim(&tx, SCHEMA, caller.user, once).await?
+        {
+            tx.rollback().await?;
+            let replayed = true;
+            return Ok(Made {
+                status,
+                body,
+                replayed,
+            });
+        }
+        self.lock_seat(&tx, caller.user).await?;
+        let id: CommunityId = self.ids.next()?;
+        let channel: ChannelId = self.ids.next()?;
+        let rows = NewCommunityRows {
+            id,
+            owner: caller.user,
+            name: &new.name,
+            settings: &CommunitySettings::default(),
+            everyone_chat: Chat::DEFAULT.to_stored(),
+            at: self.clock.now(),
+            channel,
+            channel_name: FIRST_CHANNEL,
+        };
+        communities::insert_community(&tx, rows).await?;
+        self.append_creation(&tx, caller.user, id, channel).await?;
+        let row = communities::lock_community(&tx, id)
+            .await?
+            .ok_or(Error::Broken("a new community is not there"))?;
+        let roles = roles::list_roles(&tx, &[id]).await?;
+        let body = serde_json::to_value(guild_object(&row, &roles))?;
+        if let Some(once) = &once {
+            db::once::settle(&tx, SCHEMA, caller.user, once, CREATED, &body).await?;
+        }
+        tx.commit().await?;
+        let joined = events::to_user(caller.user, id, Control::Joined(id));
+        self.publisher.publish(vec![joined]).await;
+        Ok(Made {
+            status: CREATED,
+            body,
+            replayed: false,
+        })
+    }
+
+    async fn append_creation(
+        &self,
+        tx: &db::Tx,
+        owner: UserId,
+        id: CommunityId,
+        channel: ChannelId,
+    ) -> Result<()> {
+        let at = self.clock.now();
+        let list = [
+            (
+                events::COMMUNITY_CREATED,
+                json!({ "community_id": id, "owner_id": owner }),
+            ),
+            (
+                events::CHANNEL_CREATED,
+                json!({ "community_id": id, "channel_id": channel, "kind": 0 }),
+            ),
+            (
+                events::MEMBER_JOINED,
+                json!({ "community_id": id, "user_id": owner, "bot": false }),
+            ),
+        ];
+        let mut written = Vec::with_capacity(list.len());
+        for (kind, data) in list {
+            written.push(self.event(kind, owner, id, at, data)?);
+        }
+        db::outbox::append(tx, SCHEMA, &written).await?;
+        Ok(())
+    }
+
+    /// Makes sure the user may be in one more community, until the transaction ends. Comes before
+    /// the lock of a community, so that two such waits cannot cross.
+    pub(crate) async fn lock_seat(&self, tx: &db::Tx, user: UserId) -> Result<()> {
+        communities::lock_user(tx, user).await?;
+        let most = self.limits.communities_per_user;
+        if communities::count_memberships(tx, user).await? >= most {
+            return Err(Error::TooManyCommunities(most));
+        }
+        Ok(())
+    }
+
+    /// A community as a member sees it, and how many members it has.
+    pub async fn community(&self, caller: &Caller, id: CommunityId) -> Result<(Guild, i32)> {
+        let view = self.view(id, caller.user).await?;
+        let guild = guild_object(&view.community, &view.rights.roles);
+        Ok((guild, view.community.member_count))
+    }
+
+    /// The communities the caller is in, by id.
+    pub async fn own_communities(
+        &self,
+        caller: &Caller,
+        after: Option<CommunityId>,
+        before: Option<CommunityId>,
+        limit: u16,
+    ) -> Result<Vec<CommunityCard>> {
+        let after = after.unwrap_or(CommunityId::new(0));
+        let before = before.unwrap_or(CommunityId::new(i64::MAX));
+        let limit = i64::from(limit.clamp(1, 200));
+        let rows =
+            communities::list_own_communities(&self.db, caller.user, after, before, limit).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let owner = row.owner_id == caller.user;
+                let bits = row
+                    .chats
+                    .iter()
+                    .fold(Chat::NONE, |bits, chat| bits | Chat::from_stored(*chat));
+                let all = owner || bits.has(Chat::ADMINISTRATOR);
+                CommunityCard {
+                    id: row.id,
+                    name: row.name,
+                    icon: row.icon,
+                    owner,
+                    permissions: if all { Chat::ALL } else { bits },
+                    features: Vec::new(),
+                }
+            })
+            .collect())
+    }
+
+    /// Changes a community: MANAGE_GUILD; its owner hands it over.
+    pub async fn update_community(
+        &self,
+        caller: &Caller,
+        id: CommunityId,
+        patch: UpdateCommunity,
+        reason: Reason,
+    ) -> Result<Guild> {
+        let patch = patch.checked()?;
+        // Accounts are looked up before the transaction begins.
+        let heir = match patch.owner_id {
+            Some(user) => Some(self.user(user).await?.ok_or(Error::UnknownUser)?),
+            None => None,
+        };
+        let mut change = Change::begin(self, caller.user, id, reason).await?;
+        change.require(Chat::MANAGE_GUILD)?;
+        let before = guild_object(&change.community, &change.rights.roles);
+        if let Some(heir) = heir
+            && heir.id != change.community.owner_id
+        {
+            if change.community.owner_id != caller.user {
+                return Err(Error::OwnerOnly);
+            }
+            if heir.bot {
+                let detail = "a bot cannot own a community";
+                return Err(Error::field("/owner_id", "INVALID", detail));
+            }
+            change.member(heir.id).await?;
+            change.community.owner_id = heir.id;
+            change.rights.owner = heir.id;
+            change.raise_epoch()?;
+        }
+        check_channels(&change, &patch).await?;
+        apply(&mut change.community, patch);
+        let after = guild_object(&change.community, &change.rights.roles);
+        if after == before {
+            change.drop_all().await?;
+            return Ok(after);
+        }
+        communities::update_community(&change.tx, &change.community).await?;
+        change.audit(Action::CommunityUpdate, id, changes(&before, &after))?;
+        change.tell(Told::all("GUILD_UPDATE", intent::GUILDS), &after)?;
+        change.event(events::COMMUNITY_UPDATED, json!({ "community_id": id }))?;
+        change.finish().await?;
+        Ok(after)
+    }
+
+    /// Deletes a community; only its owner may.
+    pub async fn delete_community(&self, caller: &Caller, id: CommunityId) -> Result<()> {
+        let mut change = Change::begin(self, caller.user, id, Reason::default()).await?;
+        if change.community.owner_id != caller.user {
+            return Err(Error::OwnerOnly);
+        }
+        communities::delete_community(&change.tx, id, change.at).await?;
+        let told = Told::all("GUILD_DELETE", intent::GUILDS);
+        change.tell(told, &CommunityGonePayload { id })?;
+        change.raise_epoch()?;
+        change.event(events::COMMUNITY_DELETED, json!({ "community_id": id }))?;
+        change.finish().await
+    }
+
+    /// Leaves a community; its owner cannot.
+    pub async fn leave_community(&self, caller: &Caller, id: CommunityId) -> Result<()> {
+        let user = self.user_or_unknown(caller.user).await?;
+        let mut change = Change::begin(self, caller.user, id, Reason::default()).await?;
+        if change.community.owner_id == caller.user {
+            return Err(Error::OwnerStays);
+        }
+        let me = change.me()?.clone();
+        crate::members::remove(&mut change, &me, &user, "left").await?;
+        change.finish().await
+    }
+}
+
+/// Channels that settings name must be there.
+async fn check_channels(change: &Change<'_>, patch: &UpdateCommunity) -> Result<()> {
+    let named = [
+        ("/system_channel_id", patch.system_channel_id),
+        ("/rules_channel_id", patch.rules_channel_id),
+        ("/afk_channel_id", patch.afk_channel_id),
+    ];
+    if named.iter().all(|(_, id)| id.flatten().is_none()) {
+        return Ok(());
+    }
+    let known = channels::list_channels(&change.tx, &[change.community.id]).await?;
+    for (pointer, id) in named {
+        if let Some(id) = id.flatten()
+            && !known.iter().any(|channel| channel.id == id)
+        {
+            let detail = "no channel of this community";
+            return Err(Error::field(pointer, "NOT_FOUND", detail));
+        }
+    }
+    Ok(())
+}
+
+fn apply(row: &mut CommunityRow, patch: UpdateCommunity) {
+    let mut settings: CommunitySettings =
+        serde_json::from_value(row.settings.clone()).unwrap_or_default();
+    if let Some(name) = patch.name {
+        row.name = name;
+    }
+    if let Some(description) = patch.description {
+        settings.description = description.filter(|text| !text.is_empty());
+    }
+    if let Some(tag) = patch.preferred_locale {
+        settings.preferred_locale = tag;
+    }
+    for (slot, value) in [
+        (&mut settings.verification_level, patch.verification_level),
+        (
+            &mut settings.default_message_notifications,
+            patch.default_message_notifications,
+        ),
+        (
+            &mut settings.explicit_content_filter,
+            patch.explicit_content_filter,
+        ),
+        (&mut settings.afk_timeout, patch.afk_timeout),
+        (
+            &mut settings.system_channel_flags,
+            patch.system_channel_flags,
+        ),
+    ] {
+        if let Some(value) = value {
+            *slot = value;
+        }
+    }
+    for (slot, value) in [
+        (&mut settings.system_channel_id, patch.system_channel_id),
+        (&mut settings.rules_channel_id, patch.rules_channel_id),
+        (&mut settings.afk_channel_id, patch.afk_channel_id),
+    ] {
+        if let Some(value) = value {
+            *slot = value;
+        }
+    }
+    row.settings = settings.stored();
+}

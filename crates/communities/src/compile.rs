@@ -1,0 +1,326 @@
+//! Compiles the rights of a whole community: one set per class of roles and channel.
+//!
+//! Sockets are filtered by class, so a change of rights costs classes × channels and not members ×
+//! channels. Time-outs are not compiled: they end by themselves, and they take no sight.
+
+use std::collections::HashMap;
+
+use contracts::communities::Compiled;
+use kernel::perm::{Chat, Overwrite, Standing, Target, evaluate};
+use kernel::{ChannelId, CommunityId, RoleId, UserId};
+
+/// How many sets are computed before other tasks of the thread get their turn.
+const SETS_PER_TURN: usize = 4_096;
+
+/// All that decides over rights in one community, of one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Graph {
+    pub(crate) community: CommunityId,
+    pub(crate) owner: UserId,
+    pub(crate) epoch: i32,
+    pub(crate) rev: i64,
+    pub(crate) roles: HashMap<RoleId, Chat>,
+    /// Class and its roles.
+    pub(crate) classes: Vec<(i32, Vec<RoleId>)>,
+    /// Channels with their overwrites.
+    pub(crate) channels: Vec<(ChannelId, Vec<Overwrite>)>,
+    /// Members whom an overwrite names, with their roles.
+    pub(crate) named: Vec<(UserId, Vec<RoleId>)>,
+}
+
+impl Graph {
+    fn rights(&self, roles: &[RoleId]) -> Vec<(RoleId, Chat)> {
+        roles
+            .iter()
+            .filter_map(|role| self.roles.get(role).map(|chat| (*role, *chat)))
+            .collect()
+    }
+
+    fn standing<'a>(&self, user: UserId, roles: &'a [(RoleId, Chat)]) -> Standing<'a> {
+        Standing {
+            community: self.community,
+            user,
+            owner: user == self.owner,
+            everyone: self
+                .roles
+                .get(&self.community.cast())
+                .copied()
+                .unwrap_or(Chat::NONE),
+            roles,
+            timed_out: false,
+        }
+    }
+
+    /// Rights of a class in every channel. No user bears id 0, so no member's overwrite applies.
+    fn class(&self, roles: &[RoleId]) -> Vec<(ChannelId, Chat)> {
+        let roles = self.rights(roles);
+        let standing = self.standing(UserId::new(0), &roles);
+        // Most channels have no overwrites; they share one answer.
+        let plain = evaluate(&standing, &[]);
+        self.channels
+            .iter()
+            .map(|(channel, overwrites)| {
+                let bits = if overwrites.is_empty() {
+                    plain
+                } else {
+                    evaluate(&standing, overwrites)
+                };
+                (*channel, bits)
+            })
+            .collect()
+    }
+
+    /// Rights of a member in the channels that name them.
+    fn member(&self, user: UserId, roles: &[RoleId]) -> Vec<(ChannelId, Chat)> {
+        let roles = self.rights(roles);
+        let standing = self.standing(user, &roles);
+        self.channels
+            .iter()
+            .filter(|(_, overwrites)| overwrites.iter().any(|o| o.target == Target::Member(user)))
+            .map(|(channel, overwrites)| (*channel, evaluate(&standing, overwrites)))
+            .collect()
+    }
+}
+
+/// Compiles, giving way to other tasks now and then.
+pub(crate) async fn compile(graph: Graph) -> Compiled {
+    let mut classes = Vec::with_capacity(graph.classes.len());
+    let mut sets = 0;
+    for (class, roles) in &graph.classes {
+        classes.push((*class, graph.class(roles)));
+        sets += graph.channels.len();
+        if sets >= SETS_PER_TURN {
+            sets = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut members = Vec::with_capacity(graph.named.len());
+    for (user, roles) in &graph.named {
+        let channels = graph.member(*user, roles);
+        if !channels.is_empty() {
+            members.push((*user, channels));
+        }
+        sets += graph.channels.len();
+        if sets >= SETS_PER_TURN {
+            sets = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+    Compiled {
+        community: graph.community,
+        owner: graph.owner,
+        epoch: graph.epoch,
+        rev: graph.rev,
+        classes,
+        members,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+    use kernel::rng::below;
+    use kernel::{Rng, SeededRng};
+
+    const COMMUNITY: CommunityId = CommunityId::new(1);
+
+    fn pick(rng: &dyn Rng, below_this: usize) -> usize {
+        usize::try_from(below(rng, u64::try_from(below_this).unwrap())).unwrap()
+    }
+
+    /// Few bits, so that they meet often, and among them all that have rules of their own.
+    fn bits(rng: &dyn Rng) -> Chat {
+        const PLAIN: [Chat; 8] = [
+            Chat::VIEW_CHANNEL,
+            Chat::SEND_MESSAGES,
+            Chat::EMBED_LINKS,
+            Chat::SEND_TTS,
+            Chat::ATTACH_FILES,
+            Chat::MENTION_EVERYONE,
+            Chat::MANAGE_MESSAGES,
+            Chat::CONNECT,
+        ];
+        let mut set = PLAIN
+            .iter()
+            .filter(|_| below(rng, 2) == 0)
+            .fold(Chat::NONE, |set, bit| set | *bit);
+        if below(rng, 40) == 0 {
+            set = set | Chat::ADMINISTRATOR;
+        }
+        set
+    }
+
+    fn graph(rng: &dyn Rng) -> Graph {
+        let role_ids: Vec<RoleId> = (0..pick(rng, 6))
+            .map(|i| RoleId::new(10 + i64::try_from(i).unwrap()))
+            .collect();
+        let mut roles: HashMap<RoleId, Chat> = role_ids.iter().map(|id| (*id, bits(rng))).collect();
+        roles.insert(COMMUNITY.cast(), bits(rng));
+        let some = |rng: &dyn Rng| -> Vec<RoleId> {
+            role_ids
+                .iter()
+                .copied()
+                .filter(|_| below(rng, 2) == 0)
+                .collect()
+        };
+        let named: Vec<(UserId, Vec<RoleId>)> =
+            (0..3).map(|i| (UserId::new(100 + i), some(rng))).collect();
+        let channels = (0..pick(rng, 5))
+            .map(|i| {
+                let mut targets: Vec<Target> = vec![Target::Role(COMMUNITY.cast())];
+                targets.extend(role_ids.iter().map(|id| Target::Role(*id)));
+                targets.extend(named.iter().map(|(user, _)| Target::Member(*user)));
+                targets.push(Target::Member(UserId::new(999)));
+                let mut overwrites: Vec<Overwrite> = targets
+                    .into_iter()
+                    .filter(|_| below(rng, 2) == 0)
+                    .map(|target| {
+                        let allow = bits(rng);
+                        let deny = bits(rng).without(allow);
+                        Overwrite {
+                            target,
+                            allow,
+                            deny,
+                        }
+                    })
+                    .collect();
+                if below(rng, 2) == 0 {
+                    overwrites.reverse();
+                }
+                (ChannelId::new(50 + i64::try_from(i).unwrap()), overwrites)
+            })
+            .collect();
+        let classes = (0..4).map(|i| (i, some(rng))).collect();
+        Graph {
+            community: COMMUNITY,
+            owner: UserId::new(100 + i64::try_from(pick(rng, 4)).unwrap()),
+            epoch: 7,
+            rev: 9,
+            roles,
+            classes,
+            channels,
+            named,
+        }
+    }
+
+    /// The rules read aloud, one right at a time, by somebody who never saw the other code.
+    fn naive(graph: &Graph, user: Option<UserId>, roles: &[RoleId], channel: usize) -> Chat {
+        let overwrites = &graph.channels[channel].1;
+        let has = |bit: Chat| -> bool {
+            if user == Some(graph.owner) {
+                return true;
+            }
+            let mut held = vec![graph.roles[&COMMUNITY.cast()]];
+            held.extend(roles.iter().map(|id| graph.roles[id]));
+            if held.iter().any(|set| set.has(Chat::ADMINISTRATOR)) {
+                return true;
+            }
+            let mut answer = held.iter().any(|set| set.has(bit));
+            let everyone = |o: &&Overwrite| o.target == Target::Role(COMMUNITY.cast());
+            if let Some(o) = overwrites.iter().find(everyone) {
+                answer = (answer && !o.deny.has(bit)) || o.allow.has(bit);
+            }
+            let mine = |o: &&Overwrite| roles.iter().any(|id| o.target == Target::Role(*id));
+            if overwrites.iter().filter(mine).any(|o| o.allow.has(bit)) {
+                answer = true;
+            } else if overwrites.iter().filter(mine).any(|o| o.deny.has(bit)) {
+                answer = false;
+            }
+            let own = |o: &&Overwrite| user.is_some_and(|user| o.target == Target::Member(user));
+            if let Some(o) = overwrites.iter().find(own) {
+                answer = (answer && !o.deny.has(bit)) || o.allow.has(bit);
+            }
+            answer
+        };
+        let everything = user == Some(graph.owner)
+            || roles
+                .iter()
+                .chain([&COMMUNITY.cast()])
+                .any(|id| graph.roles[id].has(Chat::ADMINISTRATOR));
+        let falls_with_send = [
+            Chat::SEND_TTS,
+            Chat::EMBED_LINKS,
+            Chat::ATTACH_FILES,
+            Chat::MENTION_EVERYONE,
+        ];
+        let mut set = Chat::NONE;
+        for position in 0..53 {
+            let bit = Chat::from_bits(1 << position);
+            let silent = falls_with_send.contains(&bit) && !has(Chat::SEND_MESSAGES);
+            if has(bit) && (everything || (has(Chat::VIEW_CHANNEL) && !silent)) {
+                set = set | bit;
+            }
+        }
+        set
+    }
+
+    #[test]
+    fn m5_compiled_rights_equal_a_naive_evaluation() {
+        let mut sets = 0;
+        for seed in 0..10_000 {
+            let rng = SeededRng::new(seed);
+            let graph = graph(&*rng);
+            let compiled = compile(graph.clone())
+                .now_or_never()
+                .expect("small graphs need one turn");
+            assert_eq!((compiled.epoch, compiled.rev), (7, 9));
+            assert_eq!(compiled.classes.len(), graph.classes.len());
+            for ((class, channels), (id, roles)) in compiled.classes.iter().zip(&graph.classes) {
+                assert_eq!(class, id);
+                assert_eq!(channels.len(), graph.channels.len());
+                for (at, (channel, bits)) in channels.iter().enumerate() {
+                    assert_eq!(*channel, graph.channels[at].0);
+                    assert_eq!(
+                        *bits,
+                        naive(&graph, None, roles, at),
+                        "seed {seed}, class {class}, channel {at}: {graph:?}"
+                    );
+                    sets += 1;
+                }
+            }
+            for (user, roles) in &graph.named {
+                let own = compiled.members.iter().find(|(id, _)| id == user);
+                for (at, (channel, overwrites)) in graph.channels.iter().enumerate() {
+                    let is_named = overwrites.iter().any(|o| o.target == Target::Member(*user));
+                    let found = own.and_then(|(_, list)| list.iter().find(|(id, _)| id == channel));
+                    assert_eq!(found.is_some(), is_named, "seed {seed}, user {user}");
+                    if let Some((_, bits)) = found {
+                        assert_eq!(
+                            *bits,
+                            naive(&graph, Some(*user), roles, at),
+                            "seed {seed}, user {user}, channel {at}: {graph:?}"
+                        );
+                        sets += 1;
+                    }
+                }
+            }
+        }
+        assert!(sets > 50_000, "the graphs were too small to say anything");
+    }
+
+    #[tokio::test]
+    async fn large_communities_give_way_to_other_tasks() {
+        let roles: HashMap<RoleId, Chat> = [(COMMUNITY.cast(), Chat::DEFAULT)].into();
+        let graph = Graph {
+            community: COMMUNITY,
+            owner: UserId::new(1),
+            epoch: 1,
+            rev: 1,
+            roles,
+            classes: (0..100).map(|i| (i, Vec::new())).collect(),
+            channels: (0..500).map(|i| (ChannelId::new(i), Vec::new())).collect(),
+            named: Vec::new(),
+        };
+        let mut task = Box::pin(compile(graph));
+        assert!(task.as_mut().now_or_never().is_none(), "a turn has an end");
+        let compiled = task.await;
+        assert_eq!(compiled.classes.len(), 100);
+        assert!(
+            compiled
+                .classes
+                .iter()
+                .all(|(_, channels)| channels.iter().all(|(_, bits)| *bits == Chat::DEFAULT))
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! Periodic work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::Failure;
+use runtime::Job;
+
+use crate::sql::{channels, invites};
+use crate::{Communities, SCHEMA};
+
+/// Rows one step removes.
+const STEP: i64 = 1_000;
+/// How long a deleted channel can still be looked at in the database.
+const DELETED_STAYS: Duration = Duration::from_secs(30 * 86_400);
+const HOUR: Duration = Duration::from_secs(3600);
+
+pub(crate) fn jobs(this: &Arc<Communities>) -> Vec<Job> {
+    let purge = Arc::clone(this);
+    let forget = this.db.clone();
+    vec![
+        Job::new("communities.purge", HOUR, move || {
+            let this = Arc::clone(&purge);
+            async move { this.purge().await }
+        }),
+        Job::new("communities.forget_keys", HOUR, move || {
+            let db = forget.clone();
+            async move {
+                let gone = db::once::purge(&db, SCHEMA).await?;
+                Ok(format!("forgot {gone} idempotency keys"))
+            }
+        }),
+    ]
+}
+
+impl Communities {
+    /// Removes invites nobody can use any more and channels deleted long ago.
+    pub async fn purge(&self) -> std::result::Result<String, Failure> {
+        let now = self.clock.now();
+        let invites = invites::purge_invites(&self.db, now, STEP).await?;
+        let channels = channels::purge_channels(&self.db, now - DELETED_STAYS, STEP).await?;
+        Ok(format!("removed {invites} invites and {channels} channels"))
+    }
+}

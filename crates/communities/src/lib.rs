@@ -1,0 +1,201 @@
+//! Communities: their channels, roles, members, invites, and who may do what in them.
+//!
+//! # Invariants
+//! 1. A change of a community begins with the lock of its row. It raises `rev`, writes its audit
+//!    entries and its events in one transaction, and is published after the commit in the order of
+//!    `rev` (one process; between processes a node heals by `rev`).
+//! 2. Every event for clients on the topic of a community has a revision of its own, without gaps.
+//!    Orders to nodes have none and stand before the events they prepare.
+//! 3. Whatever changes the rights of a class, of a channel or of a named member raises `perm_epoch`
+//!    in the same transaction. So the compiled rights are a function of the epoch, apart from
+//!    channels deleted within the last hour, which stay in them so that their deletion can still be
+//!    told to those who saw them.
+//! 4. Members with the same roles share a class; class 0 has none. A class number is never used
+//!    twice in a community.
+//! 5. Who is not in a community, or does not see a channel, is told that it does not exist.
+//! 6. Nobody changes a role at or above their highest, gives or takes a right they lack, or removes,
+//!    renames or silences a member who is not below them. Giving a role asks only where the role
+//!    stands; an overwrite that takes rights asks where its target stands.
+//! 7. No other context is called inside a transaction.
+//!
+//! Events out: [`EVENTS`], keyed by community. Events in: none.
+//!
+//! Begin reading with [`Communities`], then `change.rs`; one file of operations per noun.
+
+mod bans;
+mod bots;
+mod calls;
+mod change;
+mod channels;
+mod communities;
+mod compile;
+pub mod error;
+pub mod events;
+mod http;
+mod invites;
+mod jobs;
+mod members;
+mod model;
+mod overwrites;
+mod publish;
+mod requests;
+mod rights;
+mod roles;
+mod sql;
+mod views;
+
+use std::sync::Arc;
+
+use contracts::Identity;
+use contracts::identity::User;
+use infra::fanout::Fanout;
+use kernel::{CommunityId, Event, Ids, SharedClock, SharedRng, UserId};
+use serde_json::Value;
+
+pub use bans::Ban;
+pub use change::Reason;
+pub use communities::{CommunityCard, Made};
+pub use error::{ERRORS, Error, Result};
+pub use events::EVENTS;
+pub use http::table;
+pub use invites::{Invite, InviteChannel, InviteGuild, InviteUse, Joined};
+pub use requests::{
+    CreateChannel, CreateCommunity, CreateInvite, MoveRole, OverwriteRequest, PutOverwrite,
+    RoleColours, RoleRequest, UpdateChannel, UpdateCommunity, UpdateMember,
+};
+
+use publish::Publisher;
+
+/// The context's schema.
+pub(crate) const SCHEMA: &str = "communities";
+
+/// The context's migrations.
+pub const MIGRATIONS: db::Migrations = db::Migrations {
+    schema: SCHEMA,
+    files: &[(
+        "V0001__communities",
+        include_str!("../migrations/V0001__communities.sql"),
+    )],
+};
+
+/// How much of everything there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Communities one account may be in.
+    pub communities_per_user: i64,
+    /// Roles of a community, everyone's included.
+    pub roles: usize,
+    /// Channels of a community, categories included.
+    pub channels: usize,
+    /// Usable invites of a community.
+    pub invites: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            communities_per_user: 200,
+            roles: 250,
+            channels: 500,
+            invites: 1_000,
+        }
+    }
+}
+
+/// What the context works with.
+pub struct Deps {
+    /// A pool with the rights of `communities_app`.
+    pub db: db::Db,
+    /// Makes identifiers.
+    pub ids: Arc<Ids>,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// Makes invite codes.
+    pub rng: SharedRng,
+    /// Tells connected clients.
+    pub fanout: Arc<dyn Fanout>,
+    /// Knows the accounts.
+    pub identity: Arc<dyn Identity>,
+    /// How much of everything there may be.
+    pub limits: Limits,
+}
+
+/// The context: every operation is a method.
+pub struct Communities {
+    pub(crate) db: db::Db,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) clock: SharedClock,
+    pub(crate) rng: SharedRng,
+    pub(crate) identity: Arc<dyn Identity>,
+    pub(crate) limits: Limits,
+    pub(crate) publisher: Arc<Publisher>,
+}
+
+/// Puts the context together.
+pub fn build(deps: Deps) -> Arc<Communities> {
+    Arc::new(Communities {
+        db: deps.db,
+        ids: deps.ids,
+        clock: deps.clock,
+        rng: deps.rng,
+        identity: deps.identity,
+        limits: deps.limits,
+        publisher: Publisher::new(deps.fanout),
+    })
+}
+
+/// What the composition needs of the context.
+pub fn module(this: &Arc<Communities>) -> runtime::Module {
+    let db = this.db.clone();
+    runtime::Module {
+        name: SCHEMA,
+        routes: table(Arc::clone(this)).router(),
+        jobs: jobs::jobs(this),
+        consumers: Vec::new(),
+        health: vec![runtime::Check::required(
+            "communities.database",
+            move || {
+                let db = db.clone();
+                async move { db.ping().await.map_err(|error| error.to_string()) }
+            },
+        )],
+    }
+}
+
+/// Every statement, for the test that prepares each.
+#[doc(hidden)]
+pub fn statements() -> &'static [&'static db::Sql] {
+    &sql::ALL
+}
+
+impl Communities {
+    /// An event of this context.
+    pub(crate) fn event(
+        &self,
+        kind: &'static str,
+        actor: UserId,
+        community: CommunityId,
+        at: jiff::Timestamp,
+        data: Value,
+    ) -> Result<Event> {
+        Ok(Event {
+            id: self.ids.next()?,
+            kind: kind.to_owned(),
+            at,
+            actor: Some(actor),
+            tenant: None,
+            key: community.to_string(),
+            data,
+        })
+    }
+
+    /// The public card of one account; never called inside a transaction.
+    pub(crate) async fn user(&self, id: UserId) -> Result<Option<User>> {
+        Ok(self.identity.users(&[id]).await?.into_iter().next())
+    }
+
+    /// The same, where the account is known to have existed.
+    pub(crate) async fn user_or_unknown(&self, id: UserId) -> Result<User> {
+        Ok(self.user(id).await?.unwrap_or_else(|| User::unknown(id)))
+    }
+}

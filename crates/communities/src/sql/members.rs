@@ -1,0 +1,292 @@
+//! Members and bans.
+
+use db::{FromRow, Result, Source, Sql, Tx};
+use jiff::Timestamp;
+use kernel::{CommunityId, UserId};
+
+use super::channels::NamedRow;
+use crate::model::MemberRow;
+
+pub(crate) const ALL: &[&Sql] = &[
+    &FIND_MEMBER,
+    &LIST_MEMBERS_OF_VIEWER,
+    &LIST_MEMBERS_BY_IDS,
+    &LIST_MEMBERS_AFTER,
+    &LIST_MEMBERS_BY_NICK,
+    &LIST_NAMED,
+    &INSERT_MEMBER,
+    &UPDATE_MEMBER,
+    &DELETE_MEMBER,
+    &FIND_BAN,
+    &LIST_BANS,
+    &INSERT_BAN,
+    &DELETE_BAN,
+];
+
+const FIND_MEMBER: Sql = Sql::new(
+    "communities.find_member",
+    "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
+       k.role_ids
+     FROM communities.members m
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.community_id = $1 AND m.user_id = $2",
+)
+.returning::<MemberRow>();
+
+pub(crate) async fn find_member(
+    source: impl Source,
+    community: CommunityId,
+    user: UserId,
+) -> Result<Option<MemberRow>> {
+    FIND_MEMBER
+        .bind(&community)
+        .bind(&user)
+        .optional(source)
+        .await
+}
+
+const LIST_MEMBERS_OF_VIEWER: Sql = Sql::new(
+    "communities.list_members_of_viewer",
+    "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
+       k.role_ids
+     FROM communities.members m
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.user_id = $1 AND m.community_id = ANY($2)",
+)
+.returning::<MemberRow>();
+
+/// The viewer's own rows in several communities.
+pub(crate) async fn list_members_of_viewer(
+    tx: &Tx,
+    viewer: UserId,
+    communities: &[CommunityId],
+) -> Result<Vec<MemberRow>> {
+    LIST_MEMBERS_OF_VIEWER
+        .bind(&viewer)
+        .bind(&communities)
+        .all(tx)
+        .await
+}
+
+const LIST_MEMBERS_BY_IDS: Sql = Sql::new(
+    "communities.list_members_by_ids",
+    "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
+       k.role_ids
+     FROM communities.members m
+     JOIN communities.communities c ON c.id = m.community_id AND c.deleted_at IS NULL
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.community_id = $1 AND m.user_id = ANY($2)
+     ORDER BY m.user_id",
+)
+.returning::<MemberRow>();
+
+pub(crate) async fn list_members_by_ids(
+    source: impl Source,
+    community: CommunityId,
+    ids: &[UserId],
+) -> Result<Vec<MemberRow>> {
+    LIST_MEMBERS_BY_IDS
+        .bind(&community)
+        .bind(&ids)
+        .all(source)
+        .await
+}
+
+const LIST_MEMBERS_AFTER: Sql = Sql::new(
+    "communities.list_members_after",
+    "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
+       k.role_ids
+     FROM communities.members m
+     JOIN communities.communities c ON c.id = m.community_id AND c.deleted_at IS NULL
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.community_id = $1 AND m.user_id > $2
+     ORDER BY m.user_id
+     LIMIT $3",
+)
+.returning::<MemberRow>();
+
+/// By the primary key.
+pub(crate) async fn list_members_after(
+    source: impl Source,
+    community: CommunityId,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<MemberRow>> {
+    LIST_MEMBERS_AFTER
+        .bind(&community)
+        .bind(&after)
+        .bind(&limit)
+        .all(source)
+        .await
+}
+
+const LIST_MEMBERS_BY_NICK: Sql = Sql::new(
+    "communities.list_members_by_nick",
+    "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
+       k.role_ids
+     FROM communities.members m
+     JOIN communities.communities c ON c.id = m.community_id AND c.deleted_at IS NULL
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.community_id = $1 AND starts_with(lower(m.nick COLLATE \"C\"), $2)
+     ORDER BY m.user_id
+     LIMIT $3",
+)
+.returning::<MemberRow>();
+
+/// `prefix` in ASCII lower case; walks the community's part of the primary key.
+pub(crate) async fn list_members_by_nick(
+    source: impl Source,
+    community: CommunityId,
+    prefix: &str,
+    limit: i64,
+) -> Result<Vec<MemberRow>> {
+    LIST_MEMBERS_BY_NICK
+        .bind(&community)
+        .bind(&prefix)
+        .bind(&limit)
+        .all(source)
+        .await
+}
+
+const LIST_NAMED: Sql = Sql::new(
+    "communities.list_named_members",
+    "SELECT m.user_id, k.role_ids
+     FROM communities.members m
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.community_id = $1 AND m.user_id IN (
+       SELECT o.target_id FROM communities.channels c
+       JOIN communities.overwrites o ON o.channel_id = c.id
+       WHERE c.community_id = $1 AND o.target_kind = 1)
+     ORDER BY m.user_id",
+)
+.returning::<NamedRow>();
+
+/// Members whom an overwrite names.
+pub(crate) async fn list_named_members(tx: &Tx, community: CommunityId) -> Result<Vec<NamedRow>> {
+    LIST_NAMED.bind(&community).all(tx).await
+}
+
+const INSERT_MEMBER: Sql = Sql::new(
+    "communities.insert_member",
+    "INSERT INTO communities.members (community_id, user_id, class, joined_at)
+     VALUES ($1, $2, $3, $4)",
+);
+
+pub(crate) async fn insert_member(tx: &Tx, row: &MemberRow) -> Result<()> {
+    INSERT_MEMBER
+        .bind(&row.community_id)
+        .bind(&row.user_id)
+        .bind(&row.class)
+        .bind(&row.joined_at)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+const UPDATE_MEMBER: Sql = Sql::new(
+    "communities.update_member",
+    "UPDATE communities.members
+     SET nick = $3, class = $4, timeout_until = $5
+     WHERE community_id = $1 AND user_id = $2",
+);
+
+pub(crate) async fn update_member(tx: &Tx, row: &MemberRow) -> Result<u64> {
+    UPDATE_MEMBER
+        .bind(&row.community_id)
+        .bind(&row.user_id)
+        .bind(&row.nick)
+        .bind(&row.class)
+        .bind(&row.timeout_until)
+        .execute(tx)
+        .await
+}
+
+const DELETE_MEMBER: Sql = Sql::new(
+    "communities.delete_member",
+    "DELETE FROM communities.members WHERE community_id = $1 AND user_id = $2",
+);
+
+pub(crate) async fn delete_member(tx: &Tx, community: CommunityId, user: UserId) -> Result<u64> {
+    DELETE_MEMBER.bind(&community).bind(&user).execute(tx).await
+}
+
+/// Somebody who may not come back.
+#[derive(FromRow)]
+pub(crate) struct BanRow {
+    pub(crate) user_id: UserId,
+    pub(crate) reason: Option<String>,
+}
+
+const FIND_BAN: Sql = Sql::new(
+    "communities.find_ban",
+    "SELECT user_id, reason FROM communities.bans WHERE community_id = $1 AND user_id = $2",
+)
+.returning::<BanRow>();
+
+pub(crate) async fn find_ban(
+    source: impl Source,
+    community: CommunityId,
+    user: UserId,
+) -> Result<Option<BanRow>> {
+    FIND_BAN.bind(&community).bind(&user).optional(source).await
+}
+
+const LIST_BANS: Sql = Sql::new(
+    "communities.list_bans",
+    "SELECT user_id, reason
+     FROM communities.bans
+     WHERE community_id = $1 AND user_id > $2
+     ORDER BY user_id
+     LIMIT $3",
+)
+.returning::<BanRow>();
+
+/// By the primary key.
+pub(crate) async fn list_bans(
+    source: impl Source,
+    community: CommunityId,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<BanRow>> {
+    LIST_BANS
+        .bind(&community)
+        .bind(&after)
+        .bind(&limit)
+        .all(source)
+        .await
+}
+
+const INSERT_BAN: Sql = Sql::new(
+    "communities.insert_ban",
+    "INSERT INTO communities.bans (community_id, user_id, actor_id, reason, created_at)
+     VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (community_id, user_id) DO NOTHING",
+);
+
+/// 0 when the user was banned before.
+pub(crate) async fn insert_ban(
+    tx: &Tx,
+    community: CommunityId,
+    user: UserId,
+    actor: UserId,
+    reason: Option<&str>,
+    at: Timestamp,
+) -> Result<u64> {
+    INSERT_BAN
+        .bind(&community)
+        .bind(&user)
+        .bind(&actor)
+        .bind(&reason)
+        .bind(&at)
+        .execute(tx)
+        .await
+}
+
+const DELETE_BAN: Sql = Sql::new(
+    "communities.delete_ban",
+    "DELETE FROM communities.bans WHERE community_id = $1 AND user_id = $2",
+);
+
+pub(crate) async fn delete_ban(tx: &Tx, community: CommunityId, user: UserId) -> Result<u64> {
+    DELETE_BAN.bind(&community).bind(&user).execute(tx).await
+}
