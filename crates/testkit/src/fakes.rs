@@ -3,6 +3,12 @@
 //! A fake holds what a test put into it and nothing else; it has no rules of its own beyond the
 //! bounds its trait promises.
 
+mod applications;
+mod communities;
 mod identity;
+mod messaging;
 
+pub use applications::FakeApplications;
+pub use communities::FakeCommunities;
 pub use identity::FakeIdentity;
+pub use messaging::FakeMessaging;
