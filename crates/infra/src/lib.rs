@@ -25,24 +25,26 @@ pub mod cache;
 pub mod fanout;
 pub mod limiter;
 
-/// The metrics of this crate: name, kind, labels, one sentence for people.
-pub const METRICS: &[(&str, &str, &[&str], &str)] = &[
-    (
-        "meydan_realtime_mailbox_full_total",
-        "counter",
-        &["lost"],
-        "Records a full mailbox dropped: ephemeral ones, and durable ones that need healing.",
-    ),
-    (
-        "meydan_bus_handle_seconds",
-        "histogram",
-        &["consumer"],
-        "How long a consumer took for one event.",
-    ),
-    (
-        "meydan_bus_refused_total",
-        "counter",
-        &["consumer"],
-        "Events a consumer did not accept; they come again.",
-    ),
+use kernel::{Metric, MetricKind};
+
+/// The metrics of this crate.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: "meydan_realtime_mailbox_full_total",
+        kind: MetricKind::Counter,
+        labels: &["lost"],
+        help: "Records a full mailbox dropped: ephemeral ones, and durable ones that need healing.",
+    },
+    Metric {
+        name: "meydan_bus_handle_seconds",
+        kind: MetricKind::Histogram,
+        labels: &["consumer"],
+        help: "How long a consumer took for one event.",
+    },
+    Metric {
+        name: "meydan_bus_refused_total",
+        kind: MetricKind::Counter,
+        labels: &["consumer"],
+        help: "Events a consumer did not accept; they come again.",
+    },
 ];

@@ -20,6 +20,7 @@ pub mod failure;
 pub mod id;
 pub mod limit;
 pub mod locale;
+pub mod metric;
 pub mod page;
 pub mod perm;
 pub mod rng;
@@ -35,5 +36,6 @@ pub use id::{
 };
 pub use limit::{Limiter, Rule, Verdict};
 pub use locale::Locale;
+pub use metric::{Metric, MetricKind};
 pub use page::{Cursor, Page};
 pub use rng::{Rng, SeededRng, SharedRng, SystemRng};
