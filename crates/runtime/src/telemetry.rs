@@ -167,7 +167,7 @@ pub fn metrics() -> Arc<PrometheusHandle> {
     }))
 }
 
-/// Gives metrics their help texts; each crate's `METRICS` once, after [`metrics`].
+/// Gives metrics their help texts; each crate's `METRICS` once, after [`metrics()`].
 pub fn describe(table: &[Metric]) {
     for metric in table {
         match metric.kind {

@@ -29,7 +29,8 @@ use crate::address::Peer;
 use crate::body::{Activity, Overdue, TimedBody, TrackedBody};
 
 /// What the server reads and writes. After an upgrade,
-/// `hyper_util::server::conn::auto::upgrade::downcast::<Io>` gives it back.
+/// `hyper_util::server::conn::auto::upgrade::downcast::<Io>` gives it back. The socket keeps the
+/// `TCP_USER_TIMEOUT` of [`ServeOptions::write_timeout`] until its new owner sets another.
 pub type Io = TokioIo<TcpStream>;
 
 /// Largest request head in bytes, and most header fields; above it 431.
