@@ -247,7 +247,7 @@ mod tests {
         let mut server = Server::start(&meydan, &path, Contents::Demo).unwrap();
         let error = server.wait_until_ready().unwrap_err().to_string();
         assert!(
-            error.contains("no database found") && error.contains('4'),
+            error.contains("no database found: up --data") && !error.contains("--demo"),
             "{error}"
         );
         drop(folder);
