@@ -1,0 +1,187 @@
+//! Every message of the product, and the private channels they stand in: sending, reading, editing,
+//! deleting, typing, direct messages.
+//!
+//! # Invariants
+//! 1. In a channel `seq` numbers the messages without gaps and `ev` every change; both come from
+//!    the database under the channel's row lock, never from memory.
+//! 2. A message, its nonce, its counters and its event are stored by one statement; a nonce has an
+//!    effect once in two days, and its replay is the original.
+//! 3. Every change of a channel goes through its writer. Answer and fanout come after the commit,
+//!    the fanout in the order of `ev`.
+//! 4. What was acknowledged is stored; after a lost connection the writer asks what is stored
+//!    before it sends again.
+//! 5. Deleting empties a message and its revisions at once; its row keeps its `seq`.
+//! 6. Two people have one direct channel. Membership is the permission in private channels; in
+//!    community channels [`contracts::Communities`] decides, asked anew for each request.
+//! 7. Every queue is bounded; full means 503, never waiting.
+//!
+//! # Deliberately absent
+//! No settings of community channels, no cards of users in tables, nothing written per recipient.
+//! No NOTIFY in the append: it would serialize the writers.
+//!
+//! # Events
+//! Out: [`EVENTS`]. In: `communities.channel_created.v1`, `communities.channel_deleted.v1`, and
+//! `identity.user_updated.v1` with `identity.user_state_changed.v1` to drop cached cards.
+//!
+//! Begin reading with `messages.rs`, then `writer.rs`, `log.rs` and `sql/append.rs`.
+
+mod breaker;
+mod calls;
+mod compose;
+mod dms;
+pub mod error;
+pub mod events;
+mod http;
+mod jobs;
+mod live;
+pub mod log;
+mod mentions;
+mod messages;
+mod metrics_table;
+mod model;
+mod places;
+mod slow_mode;
+mod sql;
+mod typing;
+mod users;
+mod view;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::identity::User;
+use contracts::{Communities, Identity};
+use infra::fanout::Fanout;
+use kernel::{ChannelId, Ids, Limiter, SharedClock, UserId};
+use runtime::{Check, Consumer, Lifecycle, Module};
+
+pub use error::{ERRORS, Error};
+pub use events::EVENTS;
+pub use mentions::AllowedMentions;
+pub use messages::{Delivery, Window};
+pub use metrics_table::METRICS;
+pub use model::{Edit, EditMessage, NewMessage, SendMessage, SentReference};
+pub use writer::Settings;
+
+/// The schema of this context.
+pub const SCHEMA: &str = "messaging";
+
+/// The schema's history, oldest first.
+pub const MIGRATIONS: db::Migrations = db::Migrations {
+    schema: SCHEMA,
+    files: &[
+        (
+            "V0001__channels",
+            include_str!("../migrations/V0001__channels.sql"),
+        ),
+        (
+            "V0002__messages",
+            include_str!("../migrations/V0002__messages.sql"),
+        ),
+        (
+            "V0003__beside_messages",
+            include_str!("../migrations/V0003__beside_messages.sql"),
+        ),
+    ],
+};
+
+/// Channels whose home is remembered; the least used is forgotten beyond it.
+const CACHED_HOMES: u64 = 100_000;
+/// Cards of users that are remembered; likewise.
+const CACHED_USERS: u64 = 50_000;
+/// How long a card is used on a node that missed the event of its change.
+const CACHED_FOR: Duration = Duration::from_secs(30);
+
+/// What the context stands on.
+pub struct Deps {
+    /// Its database.
+    pub db: db::Db,
+    /// Makes identifiers.
+    pub ids: Arc<Ids>,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// Tells connected clients.
+    pub fanout: Arc<dyn Fanout>,
+    /// Counts attempts.
+    pub limiter: Arc<dyn Limiter>,
+    /// Who users are.
+    pub identity: Arc<dyn Identity>,
+    /// Who may do what in communities.
+    pub communities: Arc<dyn Communities>,
+    /// Runs the writers.
+    pub lifecycle: Lifecycle,
+    /// How much the writers take.
+    pub settings: Settings,
+}
+
+/// The context.
+pub struct Messaging {
+    db: db::Db,
+    ids: Arc<Ids>,
+    clock: SharedClock,
+    fanout: Arc<dyn Fanout>,
+    limiter: Arc<dyn Limiter>,
+    identity: Arc<dyn Identity>,
+    communities: Arc<dyn Communities>,
+    writers: writer::Writers,
+    homes: moka::sync::Cache<ChannelId, places::Home>,
+    users: moka::sync::Cache<UserId, User>,
+}
+
+/// Puts the context together and starts its writers; needs a running tokio, touches no database.
+pub fn build(deps: Deps) -> Arc<Messaging> {
+    let log = log::Log::new(deps.db.clone(), Arc::clone(&deps.clock));
+    Arc::new(Messaging {
+        writers: writer::Writers::start(deps.settings, &log, &deps.fanout, &deps.lifecycle),
+        homes: moka::sync::Cache::new(CACHED_HOMES),
+        users: moka::sync::Cache::builder()
+            .max_capacity(CACHED_USERS)
+            .time_to_live(CACHED_FOR)
+            .build(),
+        db: deps.db,
+        ids: deps.ids,
+        clock: deps.clock,
+        fanout: deps.fanout,
+        limiter: deps.limiter,
+        identity: deps.identity,
+        communities: deps.communities,
+    })
+}
+
+/// The routes, for the composition and for the documentation.
+pub fn tables(messaging: Arc<Messaging>) -> web_kit::Table {
+    http::routes(messaging)
+}
+
+/// The context, ready to be composed.
+pub fn module(messaging: Arc<Messaging>) -> Module {
+    let probed = messaging.db.clone();
+    Module {
+        name: SCHEMA,
+        jobs: jobs::jobs(&messaging),
+        consumers: vec![
+            Consumer {
+                name: events::CHANNELS,
+                kinds: events::CHANNEL_KINDS,
+                handler: Arc::new(events::channels(&messaging)),
+            },
+            Consumer {
+                name: "messaging.card_cache",
+                kinds: events::CARD_KINDS,
+                handler: Arc::new(events::CardCache(Arc::downgrade(&messaging))),
+            },
+        ],
+        health: vec![Check::required("messaging.database", move || {
+            let db = probed.clone();
+            async move { db.ping().await.map_err(|error| error.to_string()) }
+        })],
+        routes: tables(messaging).router(),
+    }
+}
+
+/// Every statement, for the test that prepares each.
+#[doc(hidden)]
+pub fn statements() -> &'static [&'static db::Sql] {
+    sql::ALL
+}

@@ -1,0 +1,214 @@
+//! What connected clients are told: records for the fanout, each `d` encoded once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use contracts::communities::Member;
+use contracts::messaging::{Message, PrivateChannel};
+use infra::fanout::{Body, Control, Dispatch, Fanout, Record, Topic, Version};
+use kernel::{ChannelId, CommunityId, MessageId, UserId};
+use serde::Serialize;
+
+use crate::places::Place;
+
+/// Gateway intents, as bit positions.
+mod intent {
+    pub(super) const GUILD_MESSAGES: u8 = 9;
+    pub(super) const GUILD_MESSAGE_TYPING: u8 = 11;
+    pub(super) const DIRECT_MESSAGES: u8 = 12;
+    pub(super) const DIRECT_MESSAGE_TYPING: u8 = 14;
+}
+
+/// Who is told of what happens in a channel, and with what beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Audience {
+    pub(crate) topic: Topic,
+    pub(crate) channel: ChannelId,
+    pub(crate) community: Option<CommunityId>,
+    pub(crate) epoch: i32,
+    /// The author as a member.
+    pub(crate) member: Option<Member>,
+    /// Everybody in a private channel.
+    pub(crate) private_members: Vec<UserId>,
+}
+
+impl Audience {
+    pub(crate) fn of(place: &Place) -> Self {
+        Audience {
+            topic: place.topic(),
+            channel: place.channel,
+            community: place.community(),
+            epoch: place.epoch(),
+            member: place.member(),
+            private_members: place.private_members().to_vec(),
+        }
+    }
+
+    fn record(&self, dispatch: Dispatch, version: Version) -> Record {
+        Record {
+            body: Body::Dispatch(dispatch),
+            community: self.community,
+            channel: Some(self.channel),
+            version,
+            epoch: self.epoch,
+            ephemeral: false,
+        }
+    }
+
+    /// The record of a message that was made or edited. Gives the message back as it was.
+    pub(crate) fn message(
+        &self,
+        name: &'static str,
+        mut message: Message,
+    ) -> (Message, Result<Record, serde_json::Error>) {
+        message.guild_id = self.community;
+        message.member = self.member.clone();
+        let record = self.encode(name, &message);
+        message.guild_id = None;
+        message.member = None;
+        (message, record)
+    }
+
+    fn encode(&self, name: &'static str, message: &Message) -> Result<Record, serde_json::Error> {
+        let data = Bytes::from(serde_json::to_vec(message)?);
+        let mut full_for: Vec<UserId> = message.mentions.iter().map(|user| user.id).collect();
+        // In private channels everybody may read everything.
+        let redacted = if self.community.is_some() {
+            Some(Bytes::from(serde_json::to_vec(&without_content(
+                message.clone(),
+            ))?))
+        } else {
+            full_for.extend(&self.private_members);
+            None
+        };
+        full_for.sort_unstable();
+        full_for.dedup();
+        let dispatch = Dispatch {
+            name: name.into(),
+            intent: Some(self.intent(intent::GUILD_MESSAGES, intent::DIRECT_MESSAGES)),
+            author: Some(message.author.id),
+            except: None,
+            full_for,
+            data,
+            redacted,
+        };
+        Ok(self.record(dispatch, Version::Ev(message.ev)))
+    }
+
+    /// The record of a message that was deleted.
+    pub(crate) fn deleted(&self, id: MessageId, ev: i64) -> Result<Record, serde_json::Error> {
+        let gone = Gone {
+            id,
+            channel_id: self.channel,
+            guild_id: self.community,
+        };
+        let intent = self.intent(intent::GUILD_MESSAGES, intent::DIRECT_MESSAGES);
+        Ok(self.record(
+            plain("MESSAGE_DELETE", Some(intent), &gone)?,
+            Version::Ev(ev),
+        ))
+    }
+
+    /// The record of somebody who begins to type.
+    pub(crate) fn typing(
+        &self,
+        user: &contracts::identity::User,
+        seconds: i64,
+    ) -> Result<Record, serde_json::Error> {
+        let member = self.member.clone().map(|member| Member {
+            user: Some(user.clone()),
+            ..member
+        });
+        let typing = Typing {
+            channel_id: self.channel,
+            guild_id: self.community,
+            user_id: user.id,
+            timestamp: seconds,
+            member,
+        };
+        let intent = self.intent(intent::GUILD_MESSAGE_TYPING, intent::DIRECT_MESSAGE_TYPING);
+        let mut record = self.record(plain("TYPING_START", Some(intent), &typing)?, Version::None);
+        record.ephemeral = true;
+        Ok(record)
+    }
+
+    fn intent(&self, community: u8, private: u8) -> u8 {
+        if self.community.is_some() {
+            community
+        } else {
+            private
+        }
+    }
+}
+
+/// Tells a user's sessions to follow a private channel, and then shows it to them.
+pub(crate) fn opened(channel: &PrivateChannel) -> Result<[Record; 2], serde_json::Error> {
+    let record = |body| Record {
+        body,
+        community: None,
+        channel: Some(channel.id),
+        version: Version::None,
+        epoch: 0,
+        ephemeral: false,
+    };
+    let shown = plain("CHANNEL_CREATE", Some(intent::DIRECT_MESSAGES), channel)?;
+    Ok([
+        record(Body::Control(Control::Follow(channel.id))),
+        record(Body::Dispatch(shown)),
+    ])
+}
+
+/// Publishes; what gets lost is healed by the receivers.
+pub(crate) async fn publish(fanout: &dyn Fanout, topic: Topic, record: Record) {
+    if let Err(error) = fanout.publish(topic, Arc::new(record)).await {
+        metrics::counter!("meydan_messaging_fanout_failures_total").increment(1);
+        tracing::warn!(%error, "cannot publish to the fanout");
+    }
+}
+
+/// The message for those who may not read it, with what it answers emptied too.
+fn without_content(mut message: Message) -> Message {
+    message.content = String::new();
+    message.embeds = Vec::new();
+    message.components = Vec::new();
+    message.attachments = Vec::new();
+    message.referenced_message = message
+        .referenced_message
+        .map(|answered| answered.map(|answered| Box::new(without_content(*answered))));
+    message
+}
+
+fn plain<T: Serialize>(
+    name: &'static str,
+    intent: Option<u8>,
+    data: &T,
+) -> Result<Dispatch, serde_json::Error> {
+    Ok(Dispatch {
+        name: name.into(),
+        intent,
+        author: None,
+        except: None,
+        full_for: Vec::new(),
+        data: Bytes::from(serde_json::to_vec(data)?),
+        redacted: None,
+    })
+}
+
+#[derive(Serialize)]
+struct Gone {
+    id: MessageId,
+    channel_id: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guild_id: Option<CommunityId>,
+}
+
+#[derive(Serialize)]
+struct Typing {
+    channel_id: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guild_id: Option<CommunityId>,
+    user_id: UserId,
+    timestamp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<Member>,
+}

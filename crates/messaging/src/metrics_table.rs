@@ -1,0 +1,43 @@
+//! The metrics of this crate.
+
+use runtime::{Metric, MetricKind};
+
+/// What is measured here.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: "meydan_writer_batch_size",
+        kind: MetricKind::Histogram,
+        labels: &[],
+        help: "Messages or changes that a writer committed together.",
+    },
+    Metric {
+        name: "meydan_writer_commit_seconds",
+        kind: MetricKind::Histogram,
+        labels: &[],
+        help: "How long a writer's batch took, with retries.",
+    },
+    Metric {
+        name: "meydan_writer_queue_depth",
+        kind: MetricKind::Gauge,
+        labels: &["writer"],
+        help: "Items left in a writer's queue after it took a batch.",
+    },
+    Metric {
+        name: "meydan_writer_refused_total",
+        kind: MetricKind::Counter,
+        labels: &["reason"],
+        help: "Messages and changes answered with 503, by reason.",
+    },
+    Metric {
+        name: "meydan_messaging_fanout_failures_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Records the fanout did not take.",
+    },
+    Metric {
+        name: "meydan_messaging_default_rows",
+        kind: MetricKind::Gauge,
+        labels: &["table"],
+        help: "Rows no partition was made for, counted up to 1,000; anything but 0 is an alarm.",
+    },
+];

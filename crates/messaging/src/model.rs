@@ -1,0 +1,439 @@
+//! Messages as they are sent: requests, their rules, and what of them is stored. Pure.
+
+use kernel::{ChannelId, CommunityId, FieldError, MessageId, RoleId, UserId};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::mentions::AllowedMentions;
+
+/// Most characters of a text.
+pub(crate) const MAX_CONTENT_CHARS: usize = 4_000;
+/// Most embeds of a message.
+pub(crate) const MAX_EMBEDS: usize = 10;
+/// Most characters of all embeds together.
+const MAX_EMBED_CHARS: usize = 6_000;
+/// Most rows of components.
+const MAX_COMPONENT_ROWS: usize = 40;
+/// Most bytes of embeds and of components as JSON, each.
+const MAX_JSON_BYTES: usize = 64 * 1024;
+/// Longest nonce.
+pub(crate) const MAX_NONCE_BYTES: usize = 64;
+/// Dialect's flags a sender may set: no embeds, no notification.
+const SENDER_FLAGS: i64 = (1 << 2) | (1 << 12);
+
+/// The dialect's type of a plain message.
+pub(crate) const PLAIN: i16 = 0;
+/// The dialect's type of a reply.
+pub(crate) const REPLY: i16 = 19;
+
+/// The message a reply answers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+pub struct SentReference {
+    /// 0 = reply; forwards come later.
+    #[serde(rename = "type")]
+    pub kind: Option<i32>,
+    /// The answered message.
+    pub message_id: MessageId,
+    /// Its channel: this one.
+    pub channel_id: Option<ChannelId>,
+    /// Its community; not looked at.
+    pub guild_id: Option<CommunityId>,
+    /// Whether a missing message fails the request (default) or makes it a plain message.
+    pub fail_if_not_exists: Option<bool>,
+}
+
+/// A request to send. Fields we do not know are ignored: stock clients send more.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+pub struct SendMessage {
+    /// The text, at most 4,000 characters.
+    pub content: Option<String>,
+    /// Read aloud.
+    pub tts: Option<bool>,
+    /// What the sender calls the message: text or number, at most 64 bytes.
+    #[schema(value_type = Option<Object>)]
+    pub nonce: Option<Value>,
+    /// Whether a second message of the same nonce is the first one again.
+    pub enforce_nonce: Option<bool>,
+    /// The message it answers.
+    pub message_reference: Option<SentReference>,
+    /// At most 10.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub embeds: Option<Vec<Value>>,
+    /// Buttons and the like.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub components: Option<Vec<Value>>,
+    /// What may be mentioned.
+    pub allowed_mentions: Option<AllowedMentions>,
+    /// Dialect's flags; 4 and 4096 are taken.
+    pub flags: Option<i64>,
+    /// Files: none yet.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub attachments: Option<Vec<Value>>,
+}
+
+/// A request to edit. An absent field stays as it is, null empties it.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+pub struct EditMessage {
+    /// The text.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub content: Option<Option<String>>,
+    /// Embeds.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub embeds: Option<Option<Vec<Value>>>,
+    /// Components.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub components: Option<Option<Vec<Value>>>,
+    /// What may be mentioned.
+    pub allowed_mentions: Option<AllowedMentions>,
+    /// Dialect's flags; of them 4 is taken.
+    pub flags: Option<i64>,
+    /// Files: none yet.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub attachments: Option<Vec<Value>>,
+}
+
+/// Tells null (`Some(None)`) from absent (`None`).
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// What a sender calls a message.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Nonce {
+    /// As it was sent, to be shown again.
+    pub(crate) shown: Value,
+    /// As text.
+    pub(crate) text: String,
+}
+
+/// A checked message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewMessage {
+    pub(crate) content: String,
+    pub(crate) tts: bool,
+    pub(crate) flags: i32,
+    pub(crate) embeds: Vec<Value>,
+    pub(crate) components: Vec<Value>,
+    pub(crate) reference: Option<SentReference>,
+    pub(crate) allowed: Option<AllowedMentions>,
+    pub(crate) nonce: Option<Nonce>,
+    /// The text by which a second message is the first one again.
+    pub(crate) once: Option<String>,
+}
+
+/// A checked edit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    pub(crate) content: Option<String>,
+    pub(crate) embeds: Option<Vec<Value>>,
+    pub(crate) components: Option<Vec<Value>>,
+    pub(crate) allowed: Option<AllowedMentions>,
+    pub(crate) flags: Option<i32>,
+}
+
+/// What a message shows besides its text, as it is stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Body {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) embeds: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) components: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mentions: Vec<UserId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mention_roles: Vec<RoleId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) mention_everyone: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tts: bool,
+}
+
+impl Body {
+    /// Reads the stored form; NULL is the plain message.
+    pub(crate) fn read(stored: Option<Value>) -> Result<Self, serde_json::Error> {
+        stored.map_or_else(|| Ok(Body::default()), serde_json::from_value)
+    }
+
+    /// The stored form: a plain message has none.
+    pub(crate) fn stored(&self) -> Result<Option<String>, serde_json::Error> {
+        if *self == Body::default() {
+            return Ok(None);
+        }
+        serde_json::to_string(self).map(Some)
+    }
+}
+
+impl SendMessage {
+    /// Checks the request. `key` is the caller's `Idempotency-Key`; it works as an enforced nonce,
+    /// which goes before it when both are there.
+    pub fn check(self, key: Option<String>) -> Result<NewMessage, Error> {
+        let mut errors = Vec::new();
+        let nonce = check_nonce(self.nonce, &mut errors);
+        let content = self.content.unwrap_or_default();
+        check_content(&content, &mut errors);
+        let embeds = self.embeds.unwrap_or_default();
+        check_embeds(&embeds, &mut errors);
+        let components = self.components.unwrap_or_default();
+        check_components(&components, &mut errors);
+        check_allowed(self.allowed_mentions.as_ref(), &mut errors);
+        check_attachments(self.attachments.as_ref(), &mut errors);
+        if self
+            .message_reference
+            .as_ref()
+            .is_some_and(|to| !matches!(to.kind, None | Some(0)))
+        {
+            errors.push(FieldError::new(
+                "/message_reference/type",
+                "UNSUPPORTED",
+                "only replies",
+            ));
+        }
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        if content.trim().is_empty() && embeds.is_empty() && components.is_empty() {
+            return Err(Error::EmptyMessage);
+        }
+        let enforced = self.enforce_nonce == Some(true);
+        let once = nonce
+            .as_ref()
+            .filter(|_| enforced)
+            .map(|nonce| nonce.text.clone())
+            .or(key);
+        Ok(NewMessage {
+            content,
+            tts: self.tts == Some(true),
+            flags: sender_flags(self.flags),
+            embeds,
+            components,
+            reference: self.message_reference,
+            allowed: self.allowed_mentions,
+            nonce,
+            once,
+        })
+    }
+}
+
+impl EditMessage {
+    /// Checks the request.
+    pub fn check(self) -> Result<Edit, Error> {
+        let mut errors = Vec::new();
+        let content = self.content.map(Option::unwrap_or_default);
+        check_content(content.as_deref().unwrap_or_default(), &mut errors);
+        let embeds = self.embeds.map(Option::unwrap_or_default);
+        check_embeds(embeds.as_deref().unwrap_or_default(), &mut errors);
+        let components = self.components.map(Option::unwrap_or_default);
+        check_components(components.as_deref().unwrap_or_default(), &mut errors);
+        check_allowed(self.allowed_mentions.as_ref(), &mut errors);
+        check_attachments(self.attachments.as_ref(), &mut errors);
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let flags = self.flags.map(|flags| sender_flags(Some(flags)));
+        Ok(Edit {
+            content,
+            embeds,
+            components,
+            allowed: self.allowed_mentions,
+            flags,
+        })
+    }
+}
+
+/// Drops the flags that are not the sender's to set.
+fn sender_flags(flags: Option<i64>) -> i32 {
+    i32::try_from(flags.unwrap_or(0) & SENDER_FLAGS).unwrap_or(0)
+}
+
+fn check_nonce(nonce: Option<Value>, errors: &mut Vec<FieldError>) -> Option<Nonce> {
+    let text = match &nonce {
+        None | Some(Value::Null) => return None,
+        Some(Value::String(text)) => text.clone(),
+        // Up to twenty digits, beyond a signed 64-bit number: kept as text.
+        Some(Value::Number(number)) if number.is_u64() || number.is_i64() => number.to_string(),
+        Some(_) => {
+            let detail = "a text or a whole number of at most 64 bytes";
+            errors.push(FieldError::new("/nonce", "NONCE_TYPE_INVALID", detail));
+            return None;
+        }
+    };
+    if text.is_empty() {
+        return None;
+    }
+    if text.len() > MAX_NONCE_BYTES || text.contains('\0') {
+        errors.push(FieldError::new(
+            "/nonce",
+            "NONCE_TOO_LONG",
+            "at most 64 bytes, no NUL",
+        ));
+        return None;
+    }
+    nonce.map(|shown| Nonce { shown, text })
+}
+
+fn check_content(content: &str, errors: &mut Vec<FieldError>) {
+    if content.chars().count() > MAX_CONTENT_CHARS {
+        let detail = "Must be 4000 or fewer in length.";
+        errors.push(FieldError::new("/content", "BASE_TYPE_MAX_LENGTH", detail));
+    }
+    if content.contains('\0') {
+        errors.push(FieldError::new("/content", "INVALID", "no NUL characters"));
+    }
+}
+
+fn check_allowed(allowed: Option<&AllowedMentions>, errors: &mut Vec<FieldError>) {
+    if let Some((field, detail)) = allowed.and_then(AllowedMentions::contradiction) {
+        let pointer = format!("/allowed_mentions/{field}");
+        errors.push(FieldError::new(pointer, "INVALID", detail));
+    }
+}
+
+fn check_attachments(attachments: Option<&Vec<Value>>, errors: &mut Vec<FieldError>) {
+    if attachments.is_some_and(|list| !list.is_empty()) {
+        let detail = "files cannot be sent yet; uploads come later";
+        errors.push(FieldError::new(
+            "/attachments",
+            "UPLOADS_COME_LATER",
+            detail,
+        ));
+    }
+}
+
+fn check_embeds(embeds: &[Value], errors: &mut Vec<FieldError>) {
+    if embeds.len() > MAX_EMBEDS {
+        let detail = "Must be 10 or fewer in length.";
+        errors.push(FieldError::new("/embeds", "BASE_TYPE_MAX_LENGTH", detail));
+        return;
+    }
+    let mut chars = 0_usize;
+    for (at, embed) in embeds.iter().enumerate() {
+        match embed_chars(embed) {
+            Ok(count) => chars = chars.saturating_add(count),
+            Err((field, detail)) => {
+                let pointer = format!("/embeds/{at}{field}");
+                errors.push(FieldError::new(pointer, "INVALID", detail));
+            }
+        }
+    }
+    if chars > MAX_EMBED_CHARS {
+        let detail = "Embed size exceeds maximum size of 6000";
+        errors.push(FieldError::new(
+            "/embeds",
+            "MAX_EMBED_SIZE_EXCEEDED",
+            detail,
+        ));
+    }
+    check_json("/embeds", embeds, errors);
+}
+
+/// Counts the characters of an embed, or names the field that breaks a rule.
+fn embed_chars(embed: &Value) -> Result<usize, (String, String)> {
+    if !embed.is_object() {
+        return Err((
+            String::new(),
+            "Only objects may be used as embeds.".to_owned(),
+        ));
+    }
+    let mut chars = 0_usize;
+    let limits = [
+        ("/title", 256),
+        ("/description", 4_096),
+        ("/footer/text", 2_048),
+        ("/author/name", 256),
+    ];
+    for (pointer, limit) in limits {
+        chars = chars.saturating_add(text_chars(embed, pointer, limit)?);
+    }
+    let fields = match embed.get("fields") {
+        None | Some(Value::Null) => return Ok(chars),
+        Some(Value::Array(fields)) if fields.len() <= 25 => fields,
+        Some(_) => {
+            return Err((
+                "/fields".to_owned(),
+                "a list of at most 25 fields".to_owned(),
+            ));
+        }
+    };
+    for (at, field) in fields.iter().enumerate() {
+        for (pointer, limit) in [("/name", 256), ("/value", 1_024)] {
+            let count = text_chars(field, pointer, limit)
+                .map_err(|(inner, detail)| (format!("/fields/{at}{inner}"), detail))?;
+            chars = chars.saturating_add(count);
+        }
+    }
+    Ok(chars)
+}
+
+fn text_chars(value: &Value, pointer: &str, limit: usize) -> Result<usize, (String, String)> {
+    let count = match value.pointer(pointer) {
+        None | Some(Value::Null) => return Ok(0),
+        Some(Value::String(text)) => text.chars().count(),
+        Some(_) => return Err((pointer.to_owned(), "a text".to_owned())),
+    };
+    if count > limit {
+        return Err((
+            pointer.to_owned(),
+            format!("Must be {limit} or fewer in length."),
+        ));
+    }
+    Ok(count)
+}
+
+fn check_components(components: &[Value], errors: &mut Vec<FieldError>) {
+    if components.len() > MAX_COMPONENT_ROWS {
+        let detail = "Must be 40 or fewer in length.";
+        errors.push(FieldError::new(
+            "/components",
+            "BASE_TYPE_MAX_LENGTH",
+            detail,
+        ));
+        return;
+    }
+    for (at, component) in components.iter().enumerate() {
+        if !component.get("type").is_some_and(Value::is_u64) {
+            let pointer = format!("/components/{at}/type");
+            errors.push(FieldError::new(
+                pointer,
+                "REQUIRED",
+                "the number of a component type",
+            ));
+        }
+    }
+    check_json("/components", components, errors);
+}
+
+/// Bounds free-form JSON, and keeps out what PostgreSQL's `jsonb` cannot hold.
+fn check_json(pointer: &str, list: &[Value], errors: &mut Vec<FieldError>) {
+    let text = serde_json::to_string(list).unwrap_or_default();
+    if text.len() > MAX_JSON_BYTES {
+        errors.push(FieldError::new(
+            pointer,
+            "TOO_LARGE",
+            "at most 64 KiB as JSON",
+        ));
+    }
+    if list.iter().any(holds_nul) {
+        errors.push(FieldError::new(pointer, "INVALID", "no NUL characters"));
+    }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(list) => list.iter().any(holds_nul),
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

@@ -1,0 +1,175 @@
+//! Direct channels.
+
+use contracts::Messaging as _;
+use infra::fanout::{Control, Topic};
+use kernel::{ChannelId, UserId};
+use serde_json::{Value, json};
+
+use crate::world::{ANA, BORA, CEM, World, card, messages};
+
+const PATH: &str = "/api/v10/users/@me/channels";
+
+#[tokio::test]
+async fn two_who_open_at_once_get_one_channel() {
+    let w = World::new().await;
+    for round in 0..20_i64 {
+        let (one, other) = (UserId::new(1_000 + round), UserId::new(2_000 + round));
+        w.identity.add(one, &format!("one{round}"));
+        w.identity.add(other, &format!("other{round}"));
+        let (first, second) = tokio::join!(
+            w.call("POST", PATH, one, json!({"recipient_id": other})),
+            w.call("POST", PATH, other, json!({"recipient_id": one})),
+        );
+        assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
+        assert_eq!(first.json["id"], second.json["id"], "round {round}");
+    }
+    const COUNT: db::Sql = db::Sql::new(
+        "test.count",
+        "SELECT (SELECT count(*) FROM messaging.channels) * 1000000
+            + (SELECT count(*) FROM messaging.channel_members) * 1000
+            + (SELECT count(*) FROM messaging.dm_pairs)",
+    );
+    assert_eq!(
+        w.number(COUNT).await,
+        20_040_020,
+        "20 channels, 40 members, 20 pairs"
+    );
+}
+
+#[tokio::test]
+async fn both_are_told_to_follow_and_then_shown_the_channel() {
+    let w = World::new().await;
+    let mut ana = w.listen(&[Topic::User(ANA)]).await;
+    let mut bora = w.listen(&[Topic::User(BORA)]).await;
+    let reply = w
+        .call("POST", PATH, ANA, json!({"recipient_id": "2"}))
+        .await
+        .expect(200)
+        .unwrap();
+    let id: ChannelId = reply.json["id"].as_str().unwrap().parse().unwrap();
+    let shown = |recipient: Value| json!({"id": id, "type": 1, "recipients": [recipient], "last_message_id": null, "flags": 0});
+    assert_eq!(reply.json, shown(card(2, "bora")));
+    for (ear, recipient) in [(&mut ana, card(2, "bora")), (&mut bora, card(1, "ana"))] {
+        let follow = ear.hear().unwrap();
+        assert_eq!(follow.control, Some(Control::Follow(id)));
+        let create = ear.hear().unwrap();
+        assert_eq!(
+            (create.name.as_str(), create.data),
+            ("CHANNEL_CREATE", shown(recipient))
+        );
+        assert!(ear.hear().is_none());
+    }
+    let again = w.call("POST", PATH, BORA, json!({"recipient_id": 1})).await;
+    assert_eq!(again.json["id"], reply.json["id"]);
+    assert!(ana.hear().is_none(), "opening again tells nobody");
+}
+
+#[tokio::test]
+async fn who_cannot_be_written_to() {
+    let w = World::new().await;
+    w.rights.part(ANA, CEM);
+    for (recipient, status, code) in [
+        (json!("1"), 400, 50033),
+        (json!("99"), 404, 10013),
+        (json!("3"), 403, 50007),
+    ] {
+        let reply = w
+            .call("POST", PATH, ANA, json!({ "recipient_id": recipient }))
+            .await;
+        let got = (reply.status.as_u16(), &reply.json["code"]);
+        assert_eq!(got, (status, &json!(code)), "{recipient}");
+    }
+    let reply = w.call("POST", PATH, ANA, json!({})).await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.json["code"]),
+        (400, &json!(50035))
+    );
+}
+
+#[tokio::test]
+async fn an_open_channel_stays_open_after_the_last_community_is_left() {
+    let w = World::new().await;
+    let opened = w.call("POST", PATH, ANA, json!({"recipient_id": 2})).await;
+    w.rights.part(ANA, BORA);
+    let again = w
+        .call("POST", PATH, ANA, json!({"recipient_id": 2}))
+        .await
+        .expect(200)
+        .unwrap();
+    assert_eq!(again.json["id"], opened.json["id"]);
+}
+
+#[tokio::test]
+async fn members_write_read_and_delete_their_own_and_nobody_else_sees_it() {
+    let w = World::new().await;
+    let dm = w.call("POST", PATH, ANA, json!({"recipient_id": 2})).await;
+    let id: ChannelId = dm.json["id"].as_str().unwrap().parse().unwrap();
+    let mut ear = w.listen(&[Topic::Channel(id)]).await;
+    let sent = w
+        .call(
+            "POST",
+            &messages(id),
+            ANA,
+            json!({"content": "selam <@3> @everyone"}),
+        )
+        .await;
+    let sent = sent.expect(200).unwrap();
+    assert_eq!(sent.json["mention_everyone"], json!(false));
+    let heard = ear.hear().unwrap();
+    let dispatch = heard.dispatch.unwrap();
+    assert_eq!((dispatch.intent, heard.redacted), (Some(12), None));
+    assert_eq!(dispatch.full_for, [ANA, BORA, CEM]);
+    assert_eq!(
+        (heard.record.community, heard.record.channel),
+        (None, Some(id))
+    );
+    assert!(heard.data.get("guild_id").is_none() && heard.data.get("member").is_none());
+    assert_eq!(
+        w.call("GET", &messages(id), CEM, Value::Null).await.json["code"],
+        json!(10003)
+    );
+    let path = format!("{}/{}", messages(id), sent.json["id"].as_str().unwrap());
+    assert_eq!(w.call("DELETE", &path, BORA, Value::Null).await.status, 403);
+    assert_eq!(w.call("DELETE", &path, ANA, Value::Null).await.status, 204);
+    let gone = ear.hear().unwrap();
+    assert_eq!(gone.data, json!({"id": sent.json["id"], "channel_id": id}));
+}
+
+#[tokio::test]
+async fn the_inbox_is_sorted_by_the_newest_message() {
+    let w = World::new().await;
+    let mut ids = Vec::new();
+    for other in [2, 3] {
+        let dm = w
+            .call("POST", PATH, ANA, json!({"recipient_id": other}))
+            .await;
+        ids.push(
+            dm.json["id"]
+                .as_str()
+                .unwrap()
+                .parse::<ChannelId>()
+                .unwrap(),
+        );
+    }
+    let list = w.call("GET", PATH, ANA, Value::Null).await.json;
+    assert_eq!(
+        (&list[0]["id"], &list[1]["id"]),
+        (&json!(ids[1]), &json!(ids[0]))
+    );
+    let sent = w
+        .call("POST", &messages(ids[0]), BORA, json!({"content": "a"}))
+        .await;
+    let list = w.call("GET", PATH, ANA, Value::Null).await.json;
+    assert_eq!(list[0]["last_message_id"], sent.json["id"]);
+    assert_eq!(list[0]["recipients"], json!([card(2, "bora")]));
+    let inbox = w.messaging.inbox(ANA).await.unwrap();
+    assert_eq!(serde_json::to_value(inbox.channels).unwrap(), list);
+    assert!(
+        w.messaging
+            .inbox(UserId::new(50))
+            .await
+            .unwrap()
+            .channels
+            .is_empty()
+    );
+}
