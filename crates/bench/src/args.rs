@@ -20,8 +20,10 @@ usage: bench limits [-o json|table]
   --warm S             seconds before the first window (1)
   --drain S            seconds that messages in flight get after a window (10)
   --per-user N         sockets that share one account (50)
-  --users N            durable: people who send (16)
-  --channels N         durable: channels they send to (200)
+  --senders N          fan1k-*: bots that take turns to send (w1 200, w16 600), because each may
+                       send 5 messages in 5 s to one channel
+  --users N            durable: people who send (24)
+  --channels N         durable: channels they send to (300)
   --connections K      durable: keep-alive connections (64)
   --content-bytes N    length of a message (96)
   --src A[,B…]         addresses to connect from, such as 127.0.10.2
@@ -93,6 +95,7 @@ pub(crate) struct Options {
     pub(crate) warm: Duration,
     pub(crate) drain: Duration,
     pub(crate) per_user: usize,
+    pub(crate) senders: Option<usize>,
     pub(crate) users: usize,
     pub(crate) channels: usize,
     pub(crate) connections: usize,
@@ -118,8 +121,9 @@ impl Default for Options {
             warm: Duration::from_secs(1),
             drain: Duration::from_secs(10),
             per_user: 50,
-            users: 16,
-            channels: 200,
+            senders: None,
+            users: 24,
+            channels: 300,
             connections: 64,
             content_bytes: 96,
             sources: Vec::new(),
@@ -194,6 +198,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
         "--warm" => options.warm = seconds(name, value)?,
         "--drain" => options.drain = seconds(name, value)?,
         "--per-user" => options.per_user = whole(1, 50)?,
+        "--senders" => options.senders = Some(whole(1, 10_000)?),
         "--users" => options.users = whole(1, 1_000)?,
         "--channels" => options.channels = whole(1, 10_000)?,
         "--connections" => options.connections = whole(1, 4_096)?,

@@ -113,6 +113,17 @@ impl Response {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1))
     }
 
+    /// How long the sender has to rest before its next call, when this one was the last of a row.
+    pub(crate) fn rest(&self) -> Option<Duration> {
+        let figure = |name: &str| self.header(name)?.parse::<f64>().ok();
+        if figure("x-ratelimit-remaining")? > 0.0 {
+            return None;
+        }
+        // The bucket fills evenly: one call is free again after its share of the time.
+        let share = figure("x-ratelimit-reset-after")? / figure("x-ratelimit-limit")?;
+        Duration::try_from_secs_f64(share).ok()
+    }
+
     /// Whether the server ends the connection after this.
     pub(crate) fn closes(&self) -> bool {
         self.header("connection")
@@ -382,6 +393,21 @@ mod tests {
         assert_eq!(response.retry_after(), Duration::from_secs(2));
         let (response, _) = whole(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(response.retry_after(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_sender_rests_after_the_last_of_a_row() {
+        let answer = |remaining: u32, limit: &str| {
+            let text = format!(
+                "HTTP/1.1 200 OK\r\nX-RateLimit-Limit: {limit}\r\nX-RateLimit-Remaining: {remaining}\r\n\
+                 X-RateLimit-Reset-After: 5.000\r\nContent-Length: 0\r\n\r\n"
+            );
+            whole(text.as_bytes()).0.rest()
+        };
+        assert_eq!(answer(1, "5"), None);
+        assert_eq!(answer(0, "5"), Some(Duration::from_secs(1)));
+        assert_eq!(answer(0, "0"), None);
+        assert_eq!(whole(b"HTTP/1.1 204 X\r\n\r\n").0.rest(), None);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) struct Counts {
     pub(crate) dup: u64,
     /// Calls that were told to come back later.
     pub(crate) throttled: u64,
+    /// Nobody was left who might send.
+    pub(crate) starved: bool,
     /// Calls that were refused for another reason.
     pub(crate) refused: u64,
     /// Sockets whose memory is in `rss_after` and not in `rss_before`.
@@ -99,6 +101,9 @@ pub(crate) fn window(
             "{} calls met a rate limit: the limit was measured",
             counts.throttled
         ));
+    }
+    if counts.starved {
+        doubts.push("every sender met its rate limit (--senders, --users, --channels)".to_owned());
     }
     if counts.refused > 0 {
         doubts.push(format!("{} calls were refused", counts.refused));

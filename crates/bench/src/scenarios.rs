@@ -93,12 +93,16 @@ impl Ground<'_> {
         Ok(())
     }
 
-    /// A community with a channel, and as many bots as the sockets need.
-    fn room(&mut self) -> anyhow::Result<Room> {
+    /// A community with a channel, as many bots as the sockets need, and at least `least`.
+    fn room(&mut self, least: usize) -> anyhow::Result<Room> {
         let owner = self.setup.sign_up()?;
         let community = self.setup.community(&owner)?;
         let channel = self.setup.channel(&owner, &community, "bench")?;
-        let wanted = self.options.sockets.div_ceil(self.options.per_user);
+        let wanted = self
+            .options
+            .sockets
+            .div_ceil(self.options.per_user)
+            .max(least);
         let bots = (0..wanted)
             .map(|_| self.setup.bot(&owner, &community))
             .collect::<anyhow::Result<_>>()?;

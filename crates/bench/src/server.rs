@@ -58,6 +58,12 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
+        // Settings of whoever runs the generator must not change what is measured.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MEYDAN_") {
+                command.env_remove(name);
+            }
+        }
         for (name, value) in SETTINGS {
             command.env(name, value);
         }

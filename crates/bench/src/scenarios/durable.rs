@@ -87,7 +87,8 @@ struct Durable {
     content_bytes: usize,
     drain: Duration,
     lanes: Vec<Lane>,
-    /// Per (channel, person): not to be used before that moment.
+    /// Per (channel, person): not to be used before that moment; never while it waits for an
+    /// answer, because only the answer tells what its limit leaves.
     rested_ns: Vec<u64>,
     next_pair: usize,
     next_seq: u64,
@@ -170,6 +171,7 @@ impl Durable {
             }
             let begun_ns = now_ns();
             let Some(pair) = self.pair(begun_ns) else {
+                self.counts.starved = true;
                 return Ok(());
             };
             let seq = self.next_seq;
@@ -202,15 +204,13 @@ impl Durable {
     /// pair rests as long as possible.
     fn pair(&mut self, now: u64) -> Option<usize> {
         let pairs = self.rested_ns.len();
-        // A few steps are enough: when the next ones are all held back, so are the others soon.
-        for step in 0..pairs.min(64) {
+        for step in 0..pairs {
             let pair = self.next_pair.wrapping_add(step).checked_rem(pairs)?;
             if self.rested_ns.get(pair).is_some_and(|at| now >= *at) {
                 self.next_pair = pair + 1;
                 return Some(pair);
             }
         }
-        self.next_pair = self.next_pair.wrapping_add(64);
         None
     }
 
@@ -240,6 +240,9 @@ impl Durable {
             Some(&body.to_string()),
         );
         fleet.post(lane, bytes)?;
+        if let Some(rested) = self.rested_ns.get_mut(send.pair) {
+            *rested = u64::MAX;
+        }
         if let Some(lane) = self.lanes.get_mut(lane) {
             *lane = Lane::Sent(send);
         }
@@ -266,24 +269,24 @@ impl Durable {
             bail!("connection {post} got an answer that it did not wait for");
         };
         let now = now_ns();
-        let wait = u64::try_from(response.retry_after().as_nanos()).unwrap_or(u64::MAX);
-        let later = now.saturating_add(wait);
+        let after =
+            |wait: Duration| now.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         let next = match response.status {
             200 | 201 => {
+                if let Some(rested) = self.rested_ns.get_mut(send.pair) {
+                    *rested = after(response.rest().unwrap_or_default());
+                }
                 self.acknowledge(&response.json())?;
                 self.counts.latency.add(now.saturating_sub(send.begun_ns));
                 Lane::Idle
             }
             429 => {
                 self.counts.throttled += 1;
-                if let Some(rested) = self.rested_ns.get_mut(send.pair) {
-                    *rested = later;
-                }
-                Lane::Waiting(send, later)
+                Lane::Waiting(send, after(response.retry_after()))
             }
             503 => {
                 self.counts.refused += 1;
-                Lane::Waiting(send, later)
+                Lane::Waiting(send, after(response.retry_after()))
             }
             status => bail!("a message was answered with {status}: {}", response.json()),
         };

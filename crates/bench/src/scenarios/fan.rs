@@ -20,7 +20,8 @@ const TURN: Duration = Duration::from_millis(20);
 
 pub(super) fn run(ground: &mut Ground<'_>, in_flight: usize) -> anyhow::Result<()> {
     let sockets = ground.options.sockets;
-    let room = ground.room()?;
+    let senders = if in_flight == 1 { 200 } else { 600 };
+    let room = ground.room(ground.options.senders.unwrap_or(senders))?;
     let tokens = room.tokens(sockets, ground.options.per_user);
     let mut fleet = ground.fleet()?;
     fleet.connect(&tokens, connect_within(sockets))?;
@@ -55,7 +56,10 @@ struct Flight {
 enum Lane {
     Idle,
     Flying(Flight),
-    /// To be sent again, not before a moment: a limit was met or the server was full.
+    /// Refused because of its sender's limit: nothing was stored, anybody may send it.
+    Homeless(Flight),
+    /// To be sent again by the same sender, not before a moment: it may be stored after all, and
+    /// the nonce that tells is the sender's.
     Waiting(Flight, u64),
 }
 
@@ -66,7 +70,8 @@ struct Fan {
     /// How long what is in flight may take when a window is over; what is missing then is lost.
     drain: Duration,
     lanes: Vec<Lane>,
-    /// Per bot: not to be used before that moment.
+    /// Per bot: not to be used before that moment; never while it waits for an answer, because
+    /// only the answer tells what its limit leaves.
     rested_ns: Vec<u64>,
     next_sender: usize,
     ledger: Ledger,
@@ -125,7 +130,7 @@ impl Fan {
             match lane {
                 Lane::Idle => {}
                 Lane::Flying(flight) if flight.acknowledged => *lane = Lane::Idle,
-                Lane::Flying(_) | Lane::Waiting(..) => {
+                Lane::Flying(_) | Lane::Homeless(_) | Lane::Waiting(..) => {
                     bail!("a message was not acknowledged within {:?}", self.drain)
                 }
             }
@@ -144,6 +149,7 @@ impl Fan {
                 continue;
             }
             let Some(sender) = self.sender(now_ns()) else {
+                self.counts.starved = true;
                 return Ok(());
             };
             let seq = self.ledger.open();
@@ -155,11 +161,16 @@ impl Fan {
     fn resend(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
         for index in 0..self.lanes.len() {
             let now = now_ns();
-            if let Some(Lane::Waiting(flight, at_ns)) = self.lanes.get(index).copied()
-                && now >= at_ns
-                && let Some(sender) = self.sender(now)
-            {
-                self.fly(fleet, index, flight.seq, sender)?;
+            match self.lanes.get(index).copied() {
+                Some(Lane::Waiting(flight, at_ns)) if now >= at_ns => {
+                    self.fly(fleet, index, flight.seq, flight.sender)?;
+                }
+                Some(Lane::Homeless(flight)) => {
+                    if let Some(sender) = self.sender(now) {
+                        self.fly(fleet, index, flight.seq, sender)?;
+                    }
+                }
+                Some(Lane::Idle | Lane::Flying(_) | Lane::Waiting(..)) | None => {}
             }
         }
         Ok(())
@@ -196,6 +207,7 @@ impl Fan {
         let who = Some(&*bot.authorization);
         let bytes = http::request(fleet.target(), "POST", &path, who, Some(&body.to_string()));
         fleet.post(lane, bytes)?;
+        self.rest(sender, u64::MAX);
         if let Some(lane) = self.lanes.get_mut(lane) {
             *lane = Lane::Flying(Flight {
                 seq,
@@ -250,30 +262,38 @@ impl Fan {
         let wait = u64::try_from(response.retry_after().as_nanos()).unwrap_or(u64::MAX);
         let later = now_ns().saturating_add(wait);
         match response.status {
-            200 | 201 => self.step(
-                |other| other.seq == flight.seq,
-                |flight| flight.acknowledged = true,
-            ),
+            200 | 201 => {
+                let rest = response.rest().map_or(0, |rest| rest.as_nanos());
+                let rest = u64::try_from(rest).unwrap_or(u64::MAX);
+                self.rest(flight.sender, now_ns().saturating_add(rest));
+                self.step(
+                    |other| other.seq == flight.seq,
+                    |flight| flight.acknowledged = true,
+                );
+            }
             429 => {
                 self.counts.throttled += 1;
-                if let Some(rested) = self.rested_ns.get_mut(flight.sender) {
-                    *rested = later;
-                }
-                // Nothing was stored, so another bot may send the same number at once.
-                self.wait(post, flight, 0);
+                self.rest(flight.sender, later);
+                self.wait(post, Lane::Homeless(flight));
             }
             503 => {
                 self.counts.refused += 1;
-                self.wait(post, flight, later);
+                self.wait(post, Lane::Waiting(flight, later));
             }
             status => bail!("a message was answered with {status}: {}", response.json()),
         }
         Ok(())
     }
 
-    fn wait(&mut self, lane: usize, flight: Flight, until_ns: u64) {
+    fn wait(&mut self, lane: usize, how: Lane) {
         if let Some(lane) = self.lanes.get_mut(lane) {
-            *lane = Lane::Waiting(flight, until_ns);
+            *lane = how;
+        }
+    }
+
+    fn rest(&mut self, sender: usize, until_ns: u64) {
+        if let Some(rested) = self.rested_ns.get_mut(sender) {
+            *rested = until_ns;
         }
     }
 

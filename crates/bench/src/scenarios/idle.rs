@@ -13,7 +13,7 @@ const TURN: Duration = Duration::from_millis(50);
 
 pub(super) fn run(ground: &mut Ground<'_>) -> anyhow::Result<()> {
     let sockets = ground.options.sockets;
-    let room = ground.room()?;
+    let room = ground.room(1)?;
     let tokens = room.tokens(sockets, ground.options.per_user);
     let mut fleet = ground.fleet()?;
     let before = ground.probe.sample();

@@ -34,8 +34,8 @@ fn against(faults: Faults, args: &str) -> anyhow::Result<Outcome> {
     ))
 }
 
-const FAN: &str = "realtime fan1k-w1 --sockets 60 --seconds 0.3";
-const FAN16: &str = "realtime fan1k-w16 --sockets 60 --seconds 0.3";
+const FAN: &str = "realtime fan1k-w1 --sockets 60 --senders 3 --seconds 0.3";
+const FAN16: &str = "realtime fan1k-w16 --sockets 60 --senders 3 --seconds 0.3";
 const DURABLE: &str = "write durable --users 3 --channels 7 --connections 8 --seconds 0.3";
 
 fn number(line: &Value, field: &str) -> u64 {
@@ -98,7 +98,7 @@ fn acknowledged_messages_are_found_again() {
     let outcome = against(Faults::default(), DURABLE).unwrap();
     assert_eq!(outcome.code, 0);
     let line = &outcome.lines[0];
-    assert!(number(line, "messages") > 100, "{line}");
+    assert!(number(line, "messages") > 10, "{line}");
     assert_eq!((number(line, "lost"), number(line, "dup")), (0, 0));
     assert_eq!((number(line, "n"), number(line, "rooms")), (8, 7));
     assert!(line["p99_us"].as_f64() > Some(0.0));
@@ -157,6 +157,26 @@ fn rate_limits_are_told_and_lose_nothing() {
         assert!(number(line, "throttled") > 0);
         assert_eq!((number(line, "lost"), number(line, "dup")), (0, 0));
         assert!(line["reason"].as_str().unwrap().contains("rate limit"));
+    }
+}
+
+#[test]
+fn senders_rest_before_they_are_told_to() {
+    let faults = Faults {
+        in_a_row: Some(2),
+        ..Faults::default()
+    };
+    for (args, senders) in [(FAN, 3), (FAN16, 3), (DURABLE, 21)] {
+        let outcome = against(faults, &format!("{args} --seconds 1")).unwrap();
+        assert_eq!(outcome.code, 0, "{args}");
+        let line = &outcome.lines[0];
+        assert_eq!(number(line, "throttled"), 0, "{line}");
+        // Two each; the third would have had to wait for longer than the window.
+        assert_eq!(number(line, "messages"), 2 * senders, "{line}");
+        assert!(
+            line["reason"].as_str().unwrap().contains("--senders"),
+            "{line}"
+        );
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Faults {
     /// Stores a message twice.
     pub(crate) store_twice: Option<u64>,
     pub(crate) throttle: Option<u64>,
+    /// So many messages per sender and channel, then none for a minute.
+    pub(crate) in_a_row: Option<u64>,
     /// Stores a message, then closes the connection instead of answering.
     pub(crate) hang_up: Option<u64>,
     /// Once so many have identified, closes every socket at its next heartbeat.
@@ -61,6 +63,7 @@ impl Server {
             next_token: 2,
             last_id: 1_000,
             identified: 0,
+            sent: HashMap::new(),
             messages: HashMap::new(),
             nonces: HashMap::new(),
             occasions: HashMap::new(),
@@ -115,6 +118,7 @@ struct World {
     next_token: usize,
     last_id: u64,
     identified: u64,
+    sent: HashMap<String, u64>,
     messages: HashMap<String, Vec<(u64, String)>>,
     nonces: HashMap<String, u64>,
     occasions: HashMap<&'static str, u64>,
@@ -254,6 +258,10 @@ impl World {
             let id = id.to_string();
             return self.answer(index, 200, &json!({"id": id, "content": content}));
         }
+        let left = match self.left(authorization, channel) {
+            Some(0) => return self.answer(index, 429, &json!({"retry_after": 60})),
+            left => left.map(|left| left - 1),
+        };
         let id = self.id();
         self.nonces.insert(nonce, id);
         let mut copies = vec![id];
@@ -269,7 +277,7 @@ impl World {
             self.connections.get_mut(&index).unwrap().closing = true;
         } else {
             let body = json!({"id": id.to_string(), "content": content});
-            self.answer(index, 200, &body);
+            self.limited_answer(index, left, &body);
         }
         self.deliver(&json!({"id": id.to_string(), "channel_id": channel, "content": content}));
     }
@@ -379,12 +387,34 @@ impl World {
     }
 
     fn answer(&mut self, index: usize, status: u16, body: &Value) {
+        self.answer_with(index, status, "", body);
+    }
+
+    fn limited_answer(&mut self, index: usize, left: Option<u64>, body: &Value) {
+        let headers = left.map_or_else(String::new, |left| {
+            format!(
+                "X-RateLimit-Limit: 5\r\nX-RateLimit-Remaining: {left}\r\n\
+                 X-RateLimit-Reset-After: 300\r\n"
+            )
+        });
+        self.answer_with(index, 200, &headers, body);
+    }
+
+    fn answer_with(&mut self, index: usize, status: u16, headers: &str, body: &Value) {
         let body = body.to_string();
         let connection = self.connections.get_mut(&index).unwrap();
         let length = body.len();
-        connection.outbox.extend_from_slice(
-            format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes(),
-        );
+        let head = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\n\r\n");
+        connection.outbox.extend_from_slice(head.as_bytes());
+        connection.outbox.extend_from_slice(body.as_bytes());
+    }
+
+    /// How many messages this sender may still send here; takes one.
+    fn left(&mut self, sender: &str, channel: &str) -> Option<u64> {
+        let in_a_row = self.faults.in_a_row?;
+        let sent = self.sent.entry(format!("{sender} {channel}")).or_default();
+        *sent += 1;
+        Some((in_a_row + 1).saturating_sub(*sent))
     }
 
     fn flush(&mut self, index: usize) {
