@@ -1,0 +1,44 @@
+// Stock clients against the built server. `npm test`; MEYDAN_BIN names another program.
+
+import { after, before, describe } from 'node:test';
+
+import { startProxy } from './lib/proxy.mjs';
+import { freePort, startServer } from './lib/server.mjs';
+import { makeWorld } from './lib/world.mjs';
+import discordJs from './scenarios/discord-js.mjs';
+import dialect from './scenarios/dialect.mjs';
+import gateway from './scenarios/gateway.mjs';
+import gatewayClose from './scenarios/gateway-close.mjs';
+import gatewayResume from './scenarios/gateway-resume.mjs';
+
+/** Nothing here may hang for ever, whatever a client or the server does. */
+const ALL_WITHIN = 300_000;
+const watchdog = setTimeout(() => {
+  console.error(`not done after ${ALL_WITHIN} ms\n${world.server?.tail() ?? ''}`);
+  process.exit(1);
+}, ALL_WITHIN);
+
+/** Filled before the first scenario. */
+const world = {};
+
+describe('stock clients', { concurrency: 1 }, () => {
+  before(async () => {
+    const publicPort = await freePort();
+    world.server = await startServer(publicPort);
+    // Links of the server lead through the proxy, so that it can cut what clients follow.
+    world.proxy = await startProxy(publicPort, world.server.port);
+    Object.assign(world, await makeWorld(world.server.origin));
+  }, { timeout: 150_000 });
+
+  after(async () => {
+    clearTimeout(watchdog);
+    await world.proxy?.stop();
+    await world.server?.stop();
+  }, { timeout: 60_000 });
+
+  describe('discord.js', () => discordJs(world));
+  describe('REST dialect', () => dialect(world));
+  describe('plain WebSocket', () => gateway(world));
+  describe('plain WebSocket: resume', () => gatewayResume(world));
+  describe('plain WebSocket: close codes', () => gatewayClose(world));
+});
