@@ -32,8 +32,8 @@ const INSERT: Sql = Sql::new(
             (id, user_id, kind, refresh_token_hash, cur_jti, cur_iat, cur_exp, cur_kid,
              expires_at, absolute_expires_at, device_name, device_type,
              push_notification_token, amr, auth_time, ip, user_agent, last_login_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-             to_timestamp($7), $9, $10, $11,
+     VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8,
+             to_timestamp($7::bigint), $9, $10, $11,
              $12, $13, $14, $15::text::inet, $16, $14)",
 );
 
@@ -79,12 +79,13 @@ pub(crate) struct Rotated {
     pub(crate) generation: i32,
 }
 
-// Commits by itself. $1 new hash, $2 attempt, $3 jti, $4 iat, $5 exp, $6 kid, $7 old hash.
+// Commits by itself. The casts keep one type for the parameter that is stored and converted.
+// $1 new hash, $2 attempt, $3 jti, $4 iat, $5 exp, $6 kid, $7 old hash.
 const ROTATE: Sql = Sql::new(
     "identity.rotate_refresh",
     "WITH cur AS (
        UPDATE identity.user_devices SET refresh_token_hash=$1, generation=generation+1, rotated_at=clock_timestamp(), last_attempt_id=$2,
-              cur_jti=$3, cur_iat=$4, cur_exp=$5, cur_kid=$6, expires_at=to_timestamp($5)
+              cur_jti=$3, cur_iat=$4, cur_exp=$5::bigint, cur_kid=$6, expires_at=to_timestamp($5::bigint)
         WHERE refresh_token_hash=$7 AND kind='token' AND revoked_at IS NULL AND expires_at>now() AND absolute_expires_at>now()
        RETURNING id, user_id, generation),
      ins AS (INSERT INTO identity.spent_refresh (refresh_token_hash, device_id, generation) SELECT $7, id, generation-1 FROM cur)

@@ -1,1 +1,17 @@
-//! Integration tests.
+//! The real router on a real database, with a clock that stands still and a seeded random source.
+
+#![cfg(test)]
+
+mod calls;
+mod devices;
+mod dialect;
+mod harness;
+mod keys;
+mod login;
+mod passwords;
+mod profile;
+mod refresh;
+mod registration;
+mod setup;
+mod statements;
+mod tokens;
