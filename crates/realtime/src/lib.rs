@@ -136,6 +136,31 @@ impl Realtime {
                 )
             })
             .unzip();
+        let fanout = Arc::clone(&deps.fanout);
+        let realtime = Self::with_workers(deps, handles);
+        let node = &realtime.node;
+        for (index, mailbox) in mailboxes.into_iter().enumerate() {
+            start_worker(node, index, mailbox, &*fanout)?;
+        }
+        if node.settings.restore {
+            let restored = spill::restore(node).await?;
+            if restored > 0 {
+                tracing::info!(
+                    sessions = restored,
+                    "sessions of the previous process live on"
+                );
+            }
+        }
+        Ok(realtime)
+    }
+
+    /// A gateway that takes no socket: its table of routes can be documented. Call it inside a
+    /// runtime.
+    pub fn without_workers(deps: Deps) -> Arc<Self> {
+        Self::with_workers(deps, Vec::new())
+    }
+
+    fn with_workers(deps: Deps, workers: Vec<WorkerHandle>) -> Arc<Self> {
         let backend = Backend {
             identity: deps.identity,
             credentials: deps.credentials,
@@ -144,29 +169,20 @@ impl Realtime {
             applications: deps.applications,
             verifier: deps.verifier,
         };
-        let node = Arc::new(Node::new(
+        let main = tokio::runtime::Handle::current();
+        let node = Node::new(
             deps.settings,
             backend,
             deps.clock,
             deps.rng,
             deps.lifecycle,
-            tokio::runtime::Handle::current(),
+            main,
             deps.db,
-            handles,
-        ));
-        for (index, mailbox) in mailboxes.into_iter().enumerate() {
-            start_worker(&node, index, mailbox, &*deps.fanout)?;
-        }
-        if node.settings.restore {
-            let restored = spill::restore(&node).await?;
-            if restored > 0 {
-                tracing::info!(
-                    sessions = restored,
-                    "sessions of the previous process live on"
-                );
-            }
-        }
-        Ok(Arc::new(Realtime { node }))
+            workers,
+        );
+        Arc::new(Realtime {
+            node: Arc::new(node),
+        })
     }
 
     /// What the composition needs.

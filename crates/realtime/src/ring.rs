@@ -74,6 +74,10 @@ pub(crate) struct Ring {
     queued_bytes: usize,
     /// Waiting slots that are not empty.
     queued: usize,
+    /// Those of them that a RESUME brought back, and their bytes: they were paid for once and do not
+    /// count against the queue again.
+    replayed: usize,
+    replayed_bytes: usize,
 }
 
 impl Ring {
@@ -92,6 +96,8 @@ impl Ring {
             kept_bytes: 0,
             queued_bytes: 0,
             queued: 0,
+            replayed: 0,
+            replayed_bytes: 0,
         }
     }
 
@@ -113,7 +119,8 @@ impl Ring {
             return Push::Done;
         }
         self.append(tail);
-        let full = self.queued > self.bounds.queued || self.queued_bytes > self.bounds.queued_bytes;
+        let (queued, bytes) = self.load();
+        let full = queued > self.bounds.queued || bytes > self.bounds.queued_bytes;
         if full { Push::Overflow } else { Push::Done }
     }
 
@@ -167,6 +174,8 @@ impl Ring {
             let bytes = tail.bytes.len();
             self.queued -= 1;
             self.queued_bytes -= bytes;
+            self.replayed = self.replayed.saturating_sub(1);
+            self.replayed_bytes = self.replayed_bytes.saturating_sub(bytes);
             if tail.ephemeral {
                 *slot = None;
             } else {
@@ -207,6 +216,8 @@ impl Ring {
             .unwrap_or(usize::MAX)
             .min(self.slots.len());
         self.recount();
+        self.replayed = self.queued;
+        self.replayed_bytes = self.queued_bytes;
         Ok(())
     }
 
@@ -231,8 +242,18 @@ impl Ring {
         self.slots.push_back(Some(tail));
     }
 
+    /// What counts against the bounds of the queue.
+    fn load(&self) -> (usize, usize) {
+        let queued = self.queued.saturating_sub(self.replayed);
+        (
+            queued,
+            self.queued_bytes.saturating_sub(self.replayed_bytes),
+        )
+    }
+
     fn is_half_full(&self) -> bool {
-        self.queued * 2 >= self.bounds.queued || self.queued_bytes * 2 >= self.bounds.queued_bytes
+        let (queued, bytes) = self.load();
+        queued * 2 >= self.bounds.queued || bytes * 2 >= self.bounds.queued_bytes
     }
 
     fn trim_kept(&mut self) {

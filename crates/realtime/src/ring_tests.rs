@@ -72,6 +72,20 @@ fn overflowed_queue_is_still_resumable_whole() {
 }
 
 #[test]
+fn replay_does_not_count_against_the_queue_again() {
+    let mut ring = Ring::new(SMALL, Vec::new());
+    for _ in 0..4 {
+        ring.push(tail("x"));
+    }
+    ring.detach();
+    ring.resume(0).unwrap();
+    for _ in 0..3 {
+        assert_eq!(ring.push(tail("y")), Push::Done);
+    }
+    assert_eq!(ring.push(tail("y")), Push::Overflow);
+}
+
+#[test]
 fn typing_is_dropped_at_half_and_never_kept() {
     let mut ring = Ring::new(SMALL, Vec::new());
     ring.push(typing());

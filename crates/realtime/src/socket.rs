@@ -5,12 +5,11 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Duration;
 
 use crate::close::Close;
-use crate::conn::{Conn, Phase};
+use crate::conn::{Conn, Flushed, Phase};
 use crate::machine::{Act, Machine, Ms};
 use crate::node::{Fresh, Handed, Intake};
 use crate::worker::{READ_BUFFER, Worker};
@@ -149,15 +148,15 @@ impl Worker {
             self.detach(&session, conn);
         }
         let closing = conn.phase.replace(Phase::Closing) == Phase::Closing;
-        if closing {
-            // The close frame, if the socket takes it. Nobody waits for a peer that does not read.
-            conn.flush(&mut |_| {});
-        }
         self.count_socket(-1);
-        let stream = conn.stream.borrow_mut().take();
-        if let (true, Some(Ok(stream))) = (closing, stream.map(Rc::try_unwrap)) {
-            linger(stream).await;
+        if closing {
+            // The close frame and the end of the stream. A peer that does not read is cut off.
+            let farewell = tokio::time::timeout(LINGER, say_farewell(conn)).await;
+            if let Ok(Err(error)) = farewell {
+                tracing::debug!(%error, "a closing socket was reset");
+            }
         }
+        *conn.stream.borrow_mut() = None;
     }
 
     /// Reads until the socket is dry, at most one buffer a turn so that others get theirs.
@@ -385,22 +384,23 @@ impl Worker {
     }
 }
 
-/// Ends the stream so that the close frame arrives: no more writing, then reading to the end.
-async fn linger(mut stream: TcpStream) {
-    let drain = async {
-        stream.shutdown().await?;
-        loop {
-            stream.readable().await?;
-            match stream.try_read(&mut [0; 1024]) {
-                Ok(0) => return Ok::<_, std::io::Error>(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
+/// Writes what waits for this connection alone, then ends the stream and reads it to its end, so
+/// that the close frame is not lost to a reset.
+async fn say_farewell(conn: &Conn) -> std::io::Result<()> {
+    let Some(stream) = conn.stream.borrow().clone() else {
+        return Ok(());
     };
-    // A peer that keeps sending is cut off; an error means that it is gone already.
-    if let Ok(Err(error)) = tokio::time::timeout(LINGER, drain).await {
-        tracing::debug!(%error, "a closing socket was reset");
+    while conn.flush(&mut |_| {}) == Flushed::Blocked {
+        stream.writable().await?;
+    }
+    socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Write)?;
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut [0; 1024]) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
     }
 }

@@ -11,7 +11,7 @@ const INSERT_SPILLED: Sql = Sql::new(
     "realtime.insert_spilled",
     "INSERT INTO realtime.spilled_rings (session_id, user_id, data, spilled_at)
      SELECT id, user_id, data, $4
-       FROM unnest($1, $2, $3) AS t (id, user_id, data)
+       FROM unnest($1::text[], $2::bigint[], $3::jsonb[]) AS t (id, user_id, data)
      ON CONFLICT (session_id) DO UPDATE
         SET data = excluded.data, spilled_at = excluded.spilled_at",
 );

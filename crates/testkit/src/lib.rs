@@ -7,6 +7,7 @@
 pub mod conformance;
 pub mod database;
 pub mod fakes;
+pub mod gateway;
 pub mod http;
 pub mod servers;
 

@@ -1,1 +1,18 @@
-//! Integration tests.
+//! The gateway over real sockets, with small stand-ins for the contexts it stands on.
+
+#[cfg(test)]
+mod dispatch;
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod identify;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod protocol;
+#[cfg(test)]
+mod resume;
+#[cfg(test)]
+mod statements;
