@@ -41,6 +41,10 @@ mod wire;
 
 use std::io::Write;
 
+use anyhow::Context;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
 pub use args::USAGE;
 
 /// Most sockets of one process, below the usual limit of 20,000 open files.
@@ -64,7 +68,10 @@ pub fn run_to(args: &[String], out: &mut dyn Write, talk: &mut dyn Write) -> any
             out.write_all(USAGE.as_bytes())?;
             Ok(0)
         }
-        Ok(args::Command::Limits(options)) => limits::run(&options, out),
+        Ok(args::Command::Limits(options)) => {
+            pin(options.pin)?;
+            limits::run(&options, out)
+        }
         Ok(args::Command::Scenario(scenario, options)) => {
             scenarios::run(scenario, &options, out, talk)
         }
@@ -73,4 +80,15 @@ pub fn run_to(args: &[String], out: &mut dyn Write, talk: &mut dyn Write) -> any
             Ok(2)
         }
     }
+}
+
+/// Keeps this thread on one core, and processes that it starts from then on: so a server is started
+/// before. None: where the kernel likes.
+pub(crate) fn pin(cpu: Option<usize>) -> anyhow::Result<()> {
+    let Some(cpu) = cpu else {
+        return Ok(());
+    };
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pinning to core {cpu}"))
 }

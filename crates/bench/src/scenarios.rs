@@ -8,10 +8,6 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
-use anyhow::Context;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
-
 use crate::args::{Options, Scenario};
 use crate::fleet::Fleet;
 use crate::http::{Client, Target};
@@ -38,11 +34,6 @@ pub(crate) fn run(
     out: &mut dyn Write,
     talk: &mut dyn Write,
 ) -> anyhow::Result<i32> {
-    if let Some(cpu) = options.pin {
-        let mut set = CpuSet::new();
-        set.set(cpu)?;
-        sched_setaffinity(Pid::from_raw(0), &set).context("pinning to a core")?;
-    }
     let server = options.server.as_deref().map(Server::start).transpose()?;
     let url = server
         .as_ref()

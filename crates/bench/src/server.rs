@@ -85,7 +85,7 @@ impl Server {
         let mut client = Client::new(Target::parse(&self.url)?, None);
         loop {
             if let Some(status) = self.child.try_wait()? {
-                bail!("the server ended with {status}:\n{}", self.log_tail());
+                bail!("the server ended ({status})\n{}", self.log_tail());
             }
             if client
                 .call("GET", "/readyz", None, None)
@@ -94,7 +94,7 @@ impl Server {
                 return Ok(());
             }
             if deadline.passed() {
-                bail!("the server was not ready in time:\n{}", self.log_tail());
+                bail!("the server was not ready in time\n{}", self.log_tail());
             }
             std::thread::park_timeout(POLL);
         }
