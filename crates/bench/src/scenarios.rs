@@ -35,6 +35,7 @@ pub(crate) fn run(
     talk: &mut dyn Write,
 ) -> anyhow::Result<i32> {
     let server = options.server.as_deref().map(Server::start).transpose()?;
+    crate::pin(options.pin)?;
     let url = server
         .as_ref()
         .map_or(options.url.as_str(), |server| &server.url);

@@ -281,6 +281,19 @@ fn tables_and_limits_are_printed() {
 }
 
 #[test]
+fn a_core_that_does_not_exist_is_refused_by_every_command() {
+    for args in ["limits --sockets 2", FAN] {
+        let error = against(Faults::default(), &format!("{args} --pin 1000"))
+            .err()
+            .unwrap();
+        assert!(
+            format!("{error:#}").contains("pinning to core 1000"),
+            "{error:#}"
+        );
+    }
+}
+
+#[test]
 fn wrong_usage_is_two_and_a_missing_server_an_error() {
     let outcome = run("realtime fan2k").unwrap();
     assert_eq!(outcome.code, 2);
