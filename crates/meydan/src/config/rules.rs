@@ -1,0 +1,305 @@
+//! What settings mean together: values that follow from others, and combinations that are refused.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::origin::Origin;
+use super::problem::{Code, Problem};
+use super::types::{EmailVerification, Env, WebOrigin};
+use super::{Config, Request, Role, Sources};
+
+/// A root secret shorter than this can be guessed.
+pub(crate) const SECRET_BYTES: usize = 32;
+
+/// What the rules need to know beyond the settings.
+pub(crate) struct Facts<'a> {
+    pub(crate) in_docker: bool,
+    pub(crate) role: Role,
+    pub(crate) sources: &'a Sources,
+    pub(crate) rng: &'a dyn kernel::Rng,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(request: &Request, sources: &'a Sources, rng: &'a dyn kernel::Rng) -> Self {
+        Self {
+            in_docker: sources.in_docker(),
+            role: request.role,
+            sources,
+            rng,
+        }
+    }
+}
+
+/// Fills in what follows from other settings and was not given.
+pub(crate) fn derive(config: &mut Config) {
+    let http = &config.http;
+    let public_url = config.public_url();
+    let alone = config.env == Env::Dev && http.listen.is_loopback() && public_url.is_loopback();
+    config.http.public_url = Some(public_url);
+    let dev_mode = *config.auth.dev_mode.get_or_insert(alone);
+    config
+        .auth
+        .email_verification
+        .get_or_insert(if dev_mode && alone {
+            EmailVerification::Off
+        } else {
+            EmailVerification::Required
+        });
+}
+
+impl Config {
+    /// The address clients use.
+    pub(crate) fn public_url(&self) -> WebOrigin {
+        self.http
+            .public_url
+            .clone()
+            .unwrap_or_else(|| WebOrigin::of_listener(self.http.listen, self.http.port))
+    }
+
+    /// Whether the conveniences of development are on.
+    pub(crate) fn dev_mode(&self) -> bool {
+        self.auth.dev_mode.unwrap_or(false)
+    }
+
+    /// Whether a new account must prove its e-mail address.
+    pub(crate) fn email_verification(&self) -> EmailVerification {
+        self.auth
+            .email_verification
+            .unwrap_or(EmailVerification::Required)
+    }
+
+    /// Settings in use that are fine on one computer only; `up` names them at every start.
+    pub(crate) fn insecure_defaults(&self) -> Vec<&'static str> {
+        let mut list = Vec::new();
+        if self.dev_mode() {
+            list.push("auth.dev_mode");
+        }
+        if self.email_verification() == EmailVerification::Off {
+            list.push("auth.email_verification");
+        }
+        list
+    }
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    origins: &'a BTreeMap<&'static str, Origin>,
+    facts: &'a Facts<'a>,
+    problems: &'a mut Vec<Problem>,
+}
+
+/// Checks combinations; what is refused goes to `problems`.
+pub(crate) fn check(
+    config: &Config,
+    origins: &BTreeMap<&'static str, Origin>,
+    facts: &Facts<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut checker = Checker {
+        config,
+        origins,
+        facts,
+        problems,
+    };
+    checker.secret();
+    checker.conveniences();
+    checker.pairs();
+    if config.env == Env::Prod {
+        checker.production();
+    }
+}
+
+impl Checker<'_> {
+    fn refuse(&mut self, key: &'static str, code: Code, message: &str) {
+        let place = self
+            .origins
+            .get(key)
+            .filter(|origin| **origin != Origin::Default)
+            .cloned()
+            .unwrap_or_else(|| Origin::Place {
+                text: format!("env = {}", self.env_word()),
+            });
+        self.problems
+            .push(Problem::new(place, code, format!("{key}: {message}")));
+    }
+
+    fn env_word(&self) -> &'static str {
+        match self.config.env {
+            Env::Dev => "dev",
+            Env::Prod => "prod",
+        }
+    }
+
+    fn secret(&mut self) {
+        match &self.config.auth.jwt.secret {
+            Some(secret) if secret.expose().len() < SECRET_BYTES => {
+                let message = format!(
+                    "shorter than {SECRET_BYTES} bytes; {}",
+                    fresh_secret(self.facts.rng)
+                );
+                self.refuse("auth.jwt.secret", Code::SecretShort, &message);
+            }
+            Some(_) => {}
+            None => self.missing_secret(),
+        }
+    }
+
+    /// Without a secret of its own a process needs a data directory to keep one in.
+    fn missing_secret(&mut self) {
+        let shared_database = self.config.database.url.is_some();
+        let reason = if self.facts.role == Role::Service {
+            "is needed by `meydan serve`, the same for all processes"
+        } else if self.config.env == Env::Prod && shared_database {
+            "is needed in production with a database of yours, the same for all processes"
+        } else {
+            return;
+        };
+        let message = format!("{reason}; {}", fresh_secret(self.facts.rng));
+        self.refuse("auth.jwt.secret", Code::ProdSecret, &message);
+    }
+
+    fn conveniences(&mut self) {
+        let config = self.config;
+        let local_url = config.public_url().is_loopback();
+        let local_bind = config.http.listen.is_loopback();
+        if config.dev_mode() {
+            let excepted = self.facts.in_docker && local_url;
+            if config.env == Env::Prod {
+                self.refuse("auth.dev_mode", Code::DevMode, "refused in production");
+            } else if !(local_bind && local_url || excepted) {
+                self.refuse(
+                    "auth.dev_mode",
+                    Code::DevMode,
+                    "refused, because http.listen or http.public_url is open to others",
+                );
+            }
+        }
+        let unverified = config.email_verification() == EmailVerification::Off;
+        let contained = local_url && (local_bind || self.facts.in_docker);
+        if unverified && (config.env == Env::Prod || !contained) {
+            self.refuse(
+                "auth.email_verification",
+                Code::EmailVerification,
+                "\"off\" is for one computer only; use \"required\"",
+            );
+        }
+    }
+
+    fn pairs(&mut self) {
+        let config = self.config;
+        let combination = Code::Combination;
+        if self.facts.role == Role::Service && config.database.url.is_none() {
+            self.refuse("database.url", combination, "is needed by `meydan serve`");
+        }
+        if config.auth.access_ttl > config.auth.refresh_ttl {
+            self.refuse(
+                "auth.access_ttl",
+                combination,
+                "longer than auth.refresh_ttl",
+            );
+        }
+        if config.auth.refresh_ttl > config.auth.refresh_absolute_ttl {
+            self.refuse(
+                "auth.refresh_ttl",
+                combination,
+                "longer than auth.refresh_absolute_ttl",
+            );
+        }
+        if config.database.direct_url.is_some() && config.database.url.is_none() {
+            self.refuse("database.direct_url", combination, "needs database.url too");
+        }
+        match (&config.admin.email, &config.admin.password) {
+            (Some(_), None) => {
+                self.refuse("admin.email", combination, "needs admin.password_file too");
+            }
+            (None, Some(_)) => {
+                self.refuse("admin.password", combination, "needs admin.email too");
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let shares_port = config.http.ops_listen.is_some_and(|ops| {
+            ops.port() == config.http.port
+                && (ops.ip() == config.http.listen
+                    || ops.ip().is_unspecified()
+                    || config.http.listen.is_unspecified())
+        });
+        if shares_port {
+            self.refuse(
+                "http.ops_listen",
+                combination,
+                "the port of the main listener",
+            );
+        }
+        if config.http.drain_grace > config.http.drain_deadline {
+            self.refuse(
+                "http.drain_grace",
+                combination,
+                "longer than http.drain_deadline",
+            );
+        }
+    }
+
+    fn production(&mut self) {
+        let http = &self.config.http;
+        let plain = |origin: &&WebOrigin| !origin.is_https() && !origin.is_loopback();
+        if let Some(origin) = http.cors.iter().find(plain) {
+            let message = format!("{origin} can be changed on its way; name https origins");
+            self.refuse("http.cors", Code::ProdCors, &message);
+        }
+        if !http.listen.is_loopback() && http.trusted_proxies.is_empty() {
+            self.refuse(
+                "http.listen",
+                Code::ProdBind,
+                "open to others without TLS; put a proxy in front and name it in \
+                 http.trusted_proxies",
+            );
+        }
+        if !self.config.public_url().is_https() {
+            self.refuse(
+                "http.public_url",
+                Code::ProdPublicUrl,
+                "must be the https address that clients use",
+            );
+        }
+        if http.ops_listen.is_some_and(|ops| !is_internal(ops.ip())) {
+            self.refuse(
+                "http.ops_listen",
+                Code::ProdOps,
+                "metrics on a public address; use a loopback or private one",
+            );
+        }
+        self.data_dir();
+    }
+
+    fn data_dir(&mut self) {
+        let path = self.facts.sources.resolve(&self.config.storage.data_dir);
+        if readable_by_others(&path) {
+            let shown = path.display();
+            let message = format!("{shown} can be read by others; run: chmod -R go-rwx {shown}");
+            self.refuse("storage.data_dir", Code::ProdDataDir, &message);
+        }
+    }
+}
+
+/// Whether group or others have any right on the folder; no folder, no risk.
+pub(crate) fn readable_by_others(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
+}
+
+/// Loopback, private and link-local addresses.
+fn is_internal(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
+fn fresh_secret(rng: &dyn kernel::Rng) -> String {
+    format!("a fresh one: {}", kernel::rng::token::<SECRET_BYTES>(rng))
+}

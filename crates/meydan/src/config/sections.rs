@@ -1,0 +1,254 @@
+//! Every setting there is.
+//!
+//! The doc comments are the documentation: `docs/config.md`, the sample file, the variable list
+//! and the JSON Schema are made from them. A setting without a reader in the code does not exist.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::schema::Alias::{Common, Short};
+use super::schema::settings;
+use super::types::{EmailVerification, Env, LogFormat, Network, PasswordScheme, Secret, WebOrigin};
+use super::value::Size;
+
+settings! {
+    /// All settings of one installation.
+    "" struct Config {
+        /// `dev` allows conveniences on this computer only; `prod` refuses unsafe combinations.
+        /// The default is `prod` for `meydan serve` and `dev` otherwise.
+        env: Env = "dev";
+        sections {
+            storage: Storage,
+            http: Http,
+            database: Database,
+            auth: Auth,
+            realtime: Realtime,
+            messaging: Messaging,
+            log: Log,
+            admin: Admin,
+        }
+    }
+}
+
+settings! {
+    /// Files of this installation.
+    "storage." struct Storage {
+        /// Data directory: the private PostgreSQL, secrets and run-time files. Mode 0700.
+        data_dir: PathBuf = "./meydan-data";
+        /// Below this much free space writes are refused with 507, before PostgreSQL stops.
+        min_free: Size = "1GiB", in "16MiB" => "1TiB";
+    }
+}
+
+settings! {
+    /// The web listener.
+    "http." struct Http {
+        /// Address to listen on. Anything but a loopback address opens the server to others.
+        listen: IpAddr = "127.0.0.1";
+        /// Port to listen on.
+        port: u16 = "3000", in "1" => "65535", also Common("PORT");
+        /// Address under which clients reach this server, as written in links and for gateways.
+        public_url: Option<WebOrigin>, or "http, the listen address and the port";
+        /// Origins whose pages may call the API from a browser; in development mode all pages of
+        /// this computer may as well. There is no `*`.
+        cors: Vec<WebOrigin> = "";
+        /// Proxies whose forwarding headers are believed; all others are taken as clients.
+        trusted_proxies: Vec<Network> = "";
+        /// Largest request body; uploads have limits of their own.
+        body_limit: Size = "1MiB", in "1KiB" => "64MiB";
+        /// Time for a client to send all request headers.
+        header_timeout: Duration = "10s", in "100ms" => "5m";
+        /// Time for a new connection to send its first byte.
+        first_byte_timeout: Duration = "10s", in "100ms" => "5m";
+        /// Time for a client to send a request body, beyond what its bytes earn.
+        body_timeout: Duration = "25s", in "100ms" => "1h";
+        /// Time for a client to leave a response unread.
+        write_timeout: Duration = "30s", in "100ms" => "1h";
+        /// Time for a connection to have nothing to do.
+        idle_timeout: Duration = "75s", in "1s" => "1h";
+        /// Connections in use at once, sockets not counted; more are closed at once.
+        max_connections: usize = "10000", in "1" => "1000000";
+        /// Between "not ready" and closing sockets, so that proxies notice first.
+        drain_grace: Duration = "5s", in "0s" => "5m";
+        /// Longest time for the whole shutdown; what runs then is cancelled.
+        drain_deadline: Duration = "60s", in "1s" => "1h";
+        /// Listener of its own for metrics and readiness details.
+        ops_listen: Option<SocketAddr>,
+            or "metrics answer direct callers from this computer on the main port";
+    }
+}
+
+settings! {
+    /// PostgreSQL: a private server in the data directory, or one of yours.
+    "database." struct Database {
+        /// `postgres://` URL of a PostgreSQL 15 or newer; a pooler in transaction mode is fine.
+        url: Option<Secret>, or "a private PostgreSQL in the data directory",
+            also Common("DATABASE_URL");
+        /// The same database without a pooler, for LISTEN and migrations.
+        direct_url: Option<Secret>, or "the same as `database.url`";
+        /// Connections of this process.
+        max_connections: usize = "20", in "2" => "1000";
+        /// Time for a new connection to be made.
+        connect_timeout: Duration = "5s", in "100ms" => "5m";
+        /// Time for a request to wait for a free connection; then it is answered with 503.
+        wait_timeout: Duration = "3s", in "10ms" => "5m";
+        /// Time for one statement.
+        statement_timeout: Duration = "15s", in "100ms" => "1h";
+        /// Folder with `initdb` and `postgres` for the private server.
+        pg_bin: Option<PathBuf>, or "searched in the usual places";
+        /// User for the private server when started as root without user namespaces.
+        pg_user: Option<String>, or "the owner of the data, then postgres, then nobody";
+    }
+}
+
+settings! {
+    /// Accounts and tokens.
+    "auth." struct Auth {
+        /// Issuer of the tokens.
+        issuer: String = "my-auth-service";
+        /// Conveniences for development, such as calls from any local web page. Refused when
+        /// others could reach this server.
+        dev_mode: Option<bool>, or "on in `dev` while only this computer can reach the server",
+            also Common("AUTH_DEV_MODE");
+        /// Whether a new account must prove its e-mail address. `off` is for one computer only.
+        email_verification: Option<EmailVerification>,
+            or "`off` in development mode, else `required`";
+        /// Life of an access token.
+        access_ttl: Duration = "15m", in "1m" => "1h";
+        /// Life of a refresh token; each use starts it anew.
+        refresh_ttl: Duration = "7d", in "1h" => "90d";
+        /// Life of a login, however often it is refreshed.
+        refresh_absolute_ttl: Duration = "90d", in "1h" => "365d";
+        sections {
+            audience: Audience,
+            jwt: Jwt,
+            refresh: Refresh,
+            password: Password,
+            limits: Limits,
+        }
+    }
+}
+
+settings! {
+    /// Whom the tokens are for.
+    "auth.audience." struct Audience {
+        /// Audience of access tokens.
+        access: String = "my-app-client";
+        /// Audience of refresh tokens.
+        refresh: String = "my-auth-service";
+    }
+}
+
+settings! {
+    /// The root secret.
+    "auth.jwt." struct Jwt {
+        /// Root secret of at least 32 bytes, from which all keys are derived. The same for all
+        /// processes of one installation.
+        secret: Option<Secret>, or "made once and kept in the data directory",
+            also Common("JWT_SECRET");
+    }
+}
+
+settings! {
+    /// Refresh tokens.
+    "auth.refresh." struct Refresh {
+        /// Time in which a second use of the newest spent token counts as a race of two requests
+        /// and not as theft. `0s` revokes on any second use.
+        reuse_grace: Duration = "10s", in "0s" => "1m";
+    }
+}
+
+settings! {
+    /// How passwords are stored.
+    "auth.password." struct Password {
+        /// Scheme of new passwords. Older ones are stored anew at the next login.
+        scheme: PasswordScheme = "argon2id";
+        /// Memory of one argon2id computation.
+        argon2_memory: Size = "46MiB", in "8MiB" => "1GiB";
+        /// Passes of argon2id.
+        argon2_passes: u32 = "1", in "1" => "10";
+        /// Lanes of argon2id.
+        argon2_lanes: u32 = "1", in "1" => "16";
+        /// Cost of bcrypt, as a power of two.
+        bcrypt_cost: u32 = "12", in "10" => "15";
+    }
+}
+
+settings! {
+    /// How often somebody may try.
+    "auth.limits." struct Limits {
+        /// Logins from one address in a minute.
+        login_address_per_minute: u32 = "10", in "1" => "100000";
+        /// Failed logins of one account in an hour; then each further one waits longer.
+        login_account_per_hour: u32 = "20", in "1" => "100000";
+        /// New accounts from one address in an hour.
+        registration_address_per_hour: u32 = "5", in "1" => "100000";
+        /// Refreshes of one device in a minute.
+        refresh_device_per_minute: u32 = "30", in "1" => "100000";
+        /// Token checks from one address in a minute.
+        validate_address_per_minute: u32 = "600", in "1" => "100000";
+    }
+}
+
+settings! {
+    /// Sockets.
+    "realtime." struct Realtime {
+        /// Threads that serve sockets.
+        workers: Option<usize>, or "processor cores minus one, at least 1", in "1" => "256";
+        /// Sockets of this process; the open-file limit must be 500 higher.
+        max_connections: usize = "20000", in "1" => "1000000";
+        /// Sockets of one user.
+        sockets_per_user: usize = "50", in "1" => "10000";
+        /// How often clients are told to send a heartbeat.
+        heartbeat_interval: Duration = "41250ms", in "1s" => "5m";
+        /// Seconds over which clients are asked to reconnect at shutdown.
+        drain_seconds: u32 = "20", in "0" => "600";
+        /// Time for a client without a socket to resume its session.
+        keep_detached: Duration = "2m", in "1s" => "1h";
+        /// Time for sessions of a stopped process to be resumed on the next one.
+        keep_spilled: Duration = "3m", in "1s" => "1h";
+        /// Events kept per session so that it can resume.
+        ring_events: usize = "1024", in "16" => "16384";
+        /// Bytes kept per session so that it can resume.
+        ring_bytes: Size = "256KiB", in "4KiB" => "16MiB";
+        /// Unwritten events per socket; a slower reader is disconnected.
+        queue_events: usize = "256", in "16" => "16384";
+        /// Unwritten bytes per socket; a slower reader is disconnected.
+        queue_bytes: Size = "1MiB", in "16KiB" => "64MiB";
+        /// Largest frame a client may send.
+        max_frame: Size = "16KiB", in "1KiB" => "1MiB";
+    }
+}
+
+settings! {
+    /// Writing of messages.
+    "messaging." struct Messaging {
+        /// Tasks that store messages: one collects while another commits.
+        writers: usize = "2", in "1" => "64";
+        /// Messages that wait for one writer; more are answered with 503.
+        queue: usize = "4096", in "16" => "65536";
+        /// Messages in one transaction.
+        batch: usize = "512", in "1" => "4096";
+    }
+}
+
+settings! {
+    /// Log lines.
+    "log." struct Log {
+        /// `auto` writes for people on a terminal and JSON otherwise.
+        format: LogFormat = "auto";
+        /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,db=debug`.
+        level: String = "info";
+    }
+}
+
+settings! {
+    /// The first administrator: created at the start when there is none, never changed.
+    "admin." struct Admin {
+        /// E-mail address.
+        email: Option<String>, or "no account is created", also Short("MEYDAN_ADMIN_EMAIL");
+        /// Password, of 8 to 256 characters.
+        password: Option<Secret>, or "no account is created", also Short("MEYDAN_ADMIN_PASSWORD");
+    }
+}

@@ -1,0 +1,132 @@
+//! What `env = prod` refuses, and what development does.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use insta::assert_snapshot;
+
+use super::{Folder, Request, serve, up};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn codes(folder: &Folder, request: &Request, variables: &[(&str, &str)]) -> Vec<&'static str> {
+    match folder.load_as(request, variables) {
+        Ok(_) => Vec::new(),
+        Err(report) => report
+            .problems
+            .iter()
+            .map(|problem| problem.code.as_str())
+            .collect(),
+    }
+}
+
+#[test]
+fn every_reason_is_given_at_once() {
+    let folder = Folder::new().with(
+        "work/meydan.toml",
+        "env = \"prod\"\n[http]\nlisten = \"0.0.0.0\"\ncors = [\"http://app.example\"]\n\
+         ops_listen = \"0.0.0.0:9464\"\n[auth]\ndev_mode = true\nemail_verification = \"off\"\n\
+         [database]\nurl = \"postgres://db\"\n[storage]\ndata_dir = \"data\"\n",
+    );
+    std::fs::create_dir(folder.0.join("work/data")).unwrap();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.0.join("work/data"), open).unwrap();
+    assert_snapshot!(folder.errors(&[], &[]), @r#"
+    env = prod          auth.jwt.secret: is needed in production with a database of yours, the same for all processes; a fresh one: YRgw02QaaPlKaQ3MJdH0sNrJSDJawY9t0yVkNxc18yw   [config.prod_secret]
+    meydan.toml:7:12    auth.dev_mode: refused in production                                          [config.dev_mode]
+    meydan.toml:8:22    auth.email_verification: "off" is for one computer only; use "required"       [config.email_verification]
+    meydan.toml:4:8     http.cors: http://app.example can be changed on its way; name https origins   [config.prod_cors]
+    meydan.toml:3:10    http.listen: open to others without TLS; put a proxy in front and name it in http.trusted_proxies   [config.prod_bind]
+    env = prod          http.public_url: must be the https address that clients use                   [config.prod_public_url]
+    meydan.toml:5:14    http.ops_listen: metrics on a public address; use a loopback or private one   [config.prod_ops]
+    meydan.toml:12:12   storage.data_dir: work/data can be read by others; run: chmod -R go-rwx work/data   [config.prod_data_dir]
+    8 errors; nothing was started
+    "#);
+}
+
+#[test]
+fn a_good_production_set_up_is_accepted() {
+    let folder = Folder::new().with(
+        "work/meydan.toml",
+        "env = \"prod\"\n[http]\nlisten = \"0.0.0.0\"\npublic_url = \"https://meydan.example\"\n\
+         trusted_proxies = [\"10.0.0.0/8\"]\nops_listen = \"10.1.2.3:9464\"\n\
+         cors = [\"https://app.meydan.example\"]\n",
+    );
+    assert_eq!(codes(&folder, &up(&[]), &[]), Vec::<&str>::new());
+    let shared = [("JWT_SECRET", SECRET), ("DATABASE_URL", "postgres://db")];
+    assert_eq!(codes(&folder, &serve(), &shared), Vec::<&str>::new());
+}
+
+#[test]
+fn the_root_secret_has_32_bytes_and_processes_share_it() {
+    let folder = Folder::new();
+    let url = ("DATABASE_URL", "postgres://db");
+    let https = ("MEYDAN_HTTP__PUBLIC_URL", "https://meydan.example");
+    let prod = ("MEYDAN_ENV", "prod");
+    let short = ("JWT_SECRET", SECRET.strip_suffix('f').unwrap());
+    let long = ("JWT_SECRET", SECRET);
+    let none = Vec::<&str>::new();
+    assert_eq!(codes(&folder, &up(&[]), &[short]), ["config.secret_short"]);
+    assert_eq!(codes(&folder, &up(&[]), &[long]), none);
+    // The private database and the secret live in the same data directory.
+    assert_eq!(codes(&folder, &up(&[]), &[prod, https]), none);
+    assert_eq!(
+        codes(&folder, &up(&[]), &[prod, https, url]),
+        ["config.prod_secret"]
+    );
+    assert_eq!(codes(&folder, &up(&[]), &[prod, https, url, long]), none);
+    assert_eq!(
+        codes(&folder, &serve(), &[https, url]),
+        ["config.prod_secret"]
+    );
+    assert_eq!(
+        codes(&folder, &serve(), &[https, long]),
+        ["config.combination"]
+    );
+}
+
+#[test]
+fn development_mode_never_reaches_others() {
+    let folder = Folder::new();
+    let on = ("AUTH_DEV_MODE", "true");
+    let wide = ("MEYDAN_HTTP__LISTEN", "0.0.0.0");
+    let domain = ("MEYDAN_HTTP__PUBLIC_URL", "https://meydan.example");
+    let docker = ("RUNNING_IN_DOCKER", "true");
+    let up = up(&[]);
+    let none = Vec::<&str>::new();
+    assert_eq!(codes(&folder, &up, &[on]), none);
+    assert_eq!(codes(&folder, &up, &[on, wide]), ["config.dev_mode"]);
+    assert_eq!(codes(&folder, &up, &[on, domain]), ["config.dev_mode"]);
+    // In a container the bind is wide, and the port is published on the host's loopback.
+    assert_eq!(codes(&folder, &up, &[on, wide, docker]), none);
+    assert_eq!(
+        codes(&folder, &up, &[on, wide, docker, domain]),
+        ["config.dev_mode"]
+    );
+    let off = ("MEYDAN_AUTH__EMAIL_VERIFICATION", "off");
+    assert_eq!(codes(&folder, &up, &[off]), none);
+    assert_eq!(
+        codes(&folder, &up, &[off, wide]),
+        ["config.email_verification"]
+    );
+}
+
+#[test]
+fn metrics_stay_on_internal_addresses() {
+    let folder = Folder::new();
+    let https = ("MEYDAN_HTTP__PUBLIC_URL", "https://meydan.example");
+    let prod = ("MEYDAN_ENV", "prod");
+    for (address, refused) in [
+        ("127.0.0.1:9464", false),
+        ("10.0.0.5:9464", false),
+        ("[fd00::5]:9464", false),
+        ("[::1]:9464", false),
+        ("0.0.0.0:9464", true),
+        ("[::]:9464", true),
+        ("203.0.113.7:9464", true),
+    ] {
+        let ops = ("MEYDAN_HTTP__OPS_LISTEN", address);
+        let found = codes(&folder, &up(&[]), &[prod, https, ops]);
+        let expected: &[&str] = if refused { &["config.prod_ops"] } else { &[] };
+        assert_eq!(found, expected, "{address}");
+    }
+}
