@@ -1,0 +1,101 @@
+//! What the command line hands to the composition, and what it gets back.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use clap::ValueEnum;
+use secrecy::SecretString;
+
+/// A service that can run in a process of its own; named as its crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Service {
+    Identity,
+    Communities,
+    Messaging,
+    Applications,
+    Realtime,
+}
+
+impl Service {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Communities => "communities",
+            Self::Messaging => "messaging",
+            Self::Applications => "applications",
+            Self::Realtime => "realtime",
+        }
+    }
+}
+
+/// The services of one process; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Selection(BTreeSet<Service>);
+
+impl Selection {
+    pub(crate) fn all() -> Self {
+        Self(Service::value_variants().iter().copied().collect())
+    }
+
+    pub(crate) fn only(services: &[Service]) -> Option<Self> {
+        let set: BTreeSet<Service> = services.iter().copied().collect();
+        (!set.is_empty()).then_some(Self(set))
+    }
+
+    pub(crate) fn except(services: &[Service]) -> Option<Self> {
+        let Self(mut set) = Self::all();
+        set.retain(|service| !services.contains(service));
+        (!set.is_empty()).then_some(Self(set))
+    }
+
+    pub(crate) fn has(&self, service: Service) -> bool {
+        self.0.contains(&service)
+    }
+
+    /// The names, with commas.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|service| service.name()).collect();
+        names.join(",")
+    }
+}
+
+/// Everything the composition needs besides settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) selection: Selection,
+    /// The pool's way to the database; may lead through a pooler.
+    pub(crate) database: db::Settings,
+    /// The direct way, for LISTEN.
+    pub(crate) direct: db::Settings,
+    /// At least 32 bytes; every key is derived from it.
+    pub(crate) root_secret: SecretString,
+}
+
+/// A node that serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    /// Where the main listener is.
+    pub(crate) addr: SocketAddr,
+    /// The surfaces it serves, such as `/v1`.
+    pub(crate) surfaces: Vec<&'static str>,
+    /// Whether an administrator exists; `None` where identity does not run.
+    pub(crate) has_admin: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_is_never_empty() {
+        let all = Service::value_variants();
+        assert_eq!(Selection::only(&[]), None);
+        assert_eq!(Selection::except(all), None);
+        assert_eq!(Selection::except(&[]), Some(Selection::all()));
+        let two = Selection::only(&[Service::Realtime, Service::Messaging]).unwrap();
+        assert_eq!(two.names(), "messaging,realtime");
+        assert!(two.has(Service::Realtime) && !two.has(Service::Identity));
+        let rest = Selection::except(&[Service::Realtime]).unwrap();
+        assert_eq!(rest.names(), "identity,communities,messaging,applications");
+    }
+}

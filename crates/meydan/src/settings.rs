@@ -1,0 +1,124 @@
+//! From the settings of the installation to the plain values that each part takes.
+//!
+//! The parts know nothing of files and variables; this page is the only one that knows both names.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use web_kit::{Cors, Network, NetworkError, ServeOptions};
+
+use crate::config::{Config, EmailVerification, PasswordScheme};
+
+/// Values of `identity`.
+pub(crate) fn identity(
+    config: &Config,
+    root_secret: &SecretString,
+) -> Result<identity::Settings, identity::SecretError> {
+    let auth = &config.auth;
+    let password = &auth.password;
+    let limits = &auth.limits;
+    Ok(identity::Settings {
+        issuer: auth.issuer.clone(),
+        access_audience: auth.audience.access.clone(),
+        refresh_audience: auth.audience.refresh.clone(),
+        access_ttl: auth.access_ttl,
+        refresh_ttl: auth.refresh_ttl,
+        refresh_absolute_ttl: auth.refresh_absolute_ttl,
+        reuse_grace: auth.refresh.reuse_grace,
+        email_verification: match config.email_verification() {
+            EmailVerification::Required => identity::EmailVerification::Required,
+            EmailVerification::Off => identity::EmailVerification::Off,
+        },
+        password_scheme: match password.scheme {
+            PasswordScheme::Argon2id => identity::Scheme::Argon2id {
+                memory_kib: password.argon2_memory.kibibytes(),
+                passes: password.argon2_passes,
+                lanes: password.argon2_lanes,
+            },
+            PasswordScheme::Bcrypt => identity::Scheme::Bcrypt {
+                cost: password.bcrypt_cost,
+            },
+        },
+        limits: identity::Limits {
+            login_address_per_minute: limits.login_address_per_minute,
+            login_account_per_hour: limits.login_account_per_hour,
+            registration_address_per_hour: limits.registration_address_per_hour,
+            refresh_device_per_minute: limits.refresh_device_per_minute,
+            validate_address_per_minute: limits.validate_address_per_minute,
+        },
+        ..identity::Settings::new(identity::RootKeys::derive(root_secret)?)
+    })
+}
+
+/// Values of the writers in `messaging`.
+pub(crate) fn messaging(config: &Config) -> messaging::Settings {
+    messaging::Settings {
+        writers: config.messaging.writers,
+        queue: config.messaging.queue,
+        batch: config.messaging.batch,
+    }
+}
+
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "the value it becomes is one; an enum here would only be turned back"
+)]
+/// Values of `realtime`; `node` is the number of this process in session ids.
+pub(crate) fn realtime(config: &Config, node: u16, restore: bool) -> realtime::Settings {
+    let realtime = &config.realtime;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let url = config.public_url();
+    let scheme = if url.is_https() { "wss" } else { "ws" };
+    // On a plain loopback address the Host header is as good, and right behind any port mapping.
+    let fixed = !url.is_loopback();
+    realtime::Settings {
+        workers: realtime
+            .workers
+            .unwrap_or_else(|| cores.saturating_sub(1).max(1)),
+        max_connections: realtime.max_connections,
+        sockets_per_user: realtime.sockets_per_user,
+        heartbeat_interval: realtime.heartbeat_interval,
+        max_frame: realtime.max_frame.in_memory(),
+        keep_detached: realtime.keep_detached,
+        keep_spilled: realtime.keep_spilled,
+        ring_events: realtime.ring_events,
+        ring_bytes: realtime.ring_bytes.in_memory(),
+        queue_events: realtime.queue_events,
+        queue_bytes: realtime.queue_bytes.in_memory(),
+        drain: Duration::from_secs(u64::from(realtime.drain_seconds)),
+        gateway_url: fixed.then(|| format!("{scheme}://{}/gateway", url.authority())),
+        node,
+        restore,
+    }
+}
+
+/// Who may call from a browser.
+pub(crate) fn cors(config: &Config) -> Cors {
+    Cors {
+        origins: config.http.cors.iter().map(ToString::to_string).collect(),
+        any_loopback: config.dev_mode(),
+    }
+}
+
+/// Whose forwarding headers are believed.
+pub(crate) fn trusted_proxies(config: &Config) -> Result<Vec<Network>, NetworkError> {
+    let networks = config.http.trusted_proxies.iter();
+    networks
+        .map(|network| network.to_string().parse())
+        .collect()
+}
+
+/// Bounds of the web listener.
+pub(crate) fn serve_options(config: &Config) -> ServeOptions {
+    let http = &config.http;
+    ServeOptions {
+        first_byte_timeout: http.first_byte_timeout,
+        header_timeout: http.header_timeout,
+        body_timeout: http.body_timeout,
+        write_timeout: http.write_timeout,
+        idle_timeout: http.idle_timeout,
+        max_connections: http.max_connections,
+        drain_grace: http.drain_grace,
+        ..ServeOptions::default()
+    }
+}
