@@ -10,6 +10,8 @@
 mod admin;
 mod completion;
 mod config;
+#[cfg(test)]
+mod deploy;
 mod doctor;
 mod exit;
 mod local;
