@@ -18,6 +18,7 @@ pub mod digest;
 pub mod event;
 pub mod failure;
 pub mod id;
+pub mod ids;
 pub mod limit;
 pub mod locale;
 pub mod metric;
@@ -31,9 +32,9 @@ pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use event::Event;
 pub use failure::{ErrorKind, ErrorRow, Failure, FieldError};
 pub use id::{
-    AnyId, ApplicationId, ChannelId, CommunityId, DeviceId, EventId, Id, IdError, Ids, MessageId,
-    RoleId, UserId, WorkerSlot,
+    AnyId, ApplicationId, ChannelId, CommunityId, DeviceId, EventId, Id, MessageId, RoleId, UserId,
 };
+pub use ids::{IdError, Ids, WorkerSlot};
 pub use limit::{Limiter, Rule, Verdict};
 pub use locale::Locale;
 pub use metric::{Metric, MetricKind};
