@@ -24,6 +24,7 @@ pub mod dead_letters;
 mod error;
 pub mod inbox;
 mod mechanics;
+mod metrics_table;
 mod migrate;
 pub mod once;
 pub mod outbox;
@@ -39,6 +40,7 @@ pub mod worker;
 pub use connect::Settings;
 pub use db_derive::FromRow;
 pub use error::Error;
+pub use metrics_table::METRICS;
 pub use migrate::{
     MigrateError, Migrations, Report, Step, ensure_login, migrate, migrate_fingerprint, pending,
 };

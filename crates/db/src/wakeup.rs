@@ -20,6 +20,10 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 
 const NOTIFY: Sql = Sql::new("wakeup.notify", "SELECT pg_notify('meydan_outbox', $1)");
 
+/// The statements, for the test that prepares them.
+#[doc(hidden)]
+pub static STATEMENTS: &[&Sql] = &[&NOTIFY];
+
 /// Tells other processes which outboxes have grown; see [`Db::announce`].
 pub struct Notifier {
     db: Db,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use db::wakeup::{Listener, Notifier};
+use db::wakeup::{self, Listener, Notifier};
 use db::{Db, Sql, outbox};
 use kernel::{Event, EventId};
 use testkit::TestDb;
@@ -114,4 +114,14 @@ fn event(id: i64) -> Event {
         key: "a".into(),
         data: serde_json::Value::Null,
     }
+}
+
+#[tokio::test]
+async fn the_statement_of_the_wake_up_is_right() {
+    let t = TestDb::new(&[SHOP]).await.unwrap();
+    let settings = t.app_settings("shop").unwrap();
+    let problems = db::prepare::check(&settings, wakeup::STATEMENTS)
+        .await
+        .unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
 }
