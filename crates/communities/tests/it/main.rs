@@ -1,1 +1,22 @@
-//! Integration tests.
+//! Integration tests: the real router over a real database.
+
+#[cfg(test)]
+mod access;
+#[cfg(test)]
+mod bots;
+#[cfg(test)]
+mod channels;
+#[cfg(test)]
+mod communities;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod invites;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod members;
+#[cfg(test)]
+mod roles;
+#[cfg(test)]
+mod statements;

@@ -1,0 +1,162 @@
+//! What requests about roles, members and invites ask for.
+
+use jiff::Timestamp;
+use kernel::RoleId;
+use kernel::perm::Chat;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Check, present};
+use crate::error::Result;
+
+/// Longest life of an invite.
+const MAX_INVITE_AGE_S: i64 = 604_800;
+/// Most uses of a counted invite.
+const MAX_INVITE_USES: i64 = 100;
+/// Longest time-out, in days.
+const MAX_TIMEOUT_DAYS: i64 = 28;
+
+/// The colours of a role, as newer libraries send them; the first counts.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[schema(as = communities::RoleColours)]
+pub struct RoleColours {
+    /// RGB.
+    #[serde(default)]
+    pub primary_color: Option<i32>,
+}
+
+/// A new role, or changes of one; absent fields stay or get their default.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = communities::RoleRequest)]
+pub struct RoleRequest {
+    /// Name, 1 to 100 characters; "new role" by default.
+    pub name: Option<String>,
+    /// Rights; everyone's by default.
+    pub permissions: Option<Chat>,
+    /// RGB, 0 = none.
+    pub color: Option<i32>,
+    /// The same in the newer form.
+    pub colors: Option<RoleColours>,
+    /// Shown apart in the member list.
+    pub hoist: Option<bool>,
+    /// Whether everyone may mention it.
+    pub mentionable: Option<bool>,
+}
+
+impl RoleRequest {
+    pub(crate) fn checked(mut self) -> Result<Self> {
+        let mut check = Check::default();
+        if let Some(name) = &self.name {
+            self.name = Some(check.text("/name", name, 1, 100));
+        }
+        if self.color.is_none() {
+            self.color = self.colors.and_then(|colours| colours.primary_color);
+        }
+        if let Some(colour) = self.color {
+            check.range("/color", colour, 0, 0xFF_FF_FF);
+        }
+        check.done().map(|()| self)
+    }
+}
+
+/// A role's new place.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = communities::MoveRole)]
+pub struct MoveRole {
+    /// The role.
+    pub id: RoleId,
+    /// Its position, from 1.
+    #[serde(default)]
+    pub position: Option<i32>,
+}
+
+/// Checks a list of new places.
+pub(crate) fn checked_moves(moves: &[MoveRole], most: usize) -> Result<()> {
+    let mut check = Check::default();
+    if moves.len() > most {
+        check.refuse("", "TOO_LONG", &format!("at most {most}"));
+    }
+    let mut ids: Vec<RoleId> = moves.iter().map(|one| one.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() != moves.len() {
+        check.refuse("", "DUPLICATE", "names a role twice");
+    }
+    for (at, one) in moves.iter().enumerate() {
+        if let Some(position) = one.position {
+            check.range(&format!("/{at}/position"), position, 1, 9_999);
+        }
+    }
+    check.done()
+}
+
+/// Changes of a member; absent fields stay.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = communities::UpdateMember)]
+pub struct UpdateMember {
+    /// Name in this community, at most 32 characters; null or empty removes it.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub nick: Option<Option<String>>,
+    /// All roles besides everyone.
+    pub roles: Option<Vec<RoleId>>,
+    /// Until when a time-out runs, at most 28 days ahead; null ends it.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub communication_disabled_until: Option<Option<Timestamp>>,
+}
+
+impl UpdateMember {
+    pub(crate) fn checked(mut self, at: Timestamp, most_roles: usize) -> Result<Self> {
+        let mut check = Check::default();
+        if let Some(nick) = self.nick.take() {
+            let nick = check.text("/nick", nick.as_deref().unwrap_or_default(), 0, 32);
+            self.nick = Some((!nick.is_empty()).then_some(nick));
+        }
+        if let Some(roles) = &mut self.roles {
+            if roles.len() > most_roles {
+                check.refuse("/roles", "TOO_LONG", &format!("at most {most_roles}"));
+            }
+            roles.sort_unstable();
+            roles.dedup();
+        }
+        if let Some(Some(until)) = self.communication_disabled_until {
+            let ahead_s = until.as_second().saturating_sub(at.as_second());
+            if ahead_s > MAX_TIMEOUT_DAYS * 86_400 {
+                let detail = format!("at most {MAX_TIMEOUT_DAYS} days ahead");
+                check.refuse("/communication_disabled_until", "OUT_OF_RANGE", &detail);
+            }
+        }
+        check.done().map(|()| self)
+    }
+}
+
+/// A new invite.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = communities::CreateInvite)]
+pub struct CreateInvite {
+    /// Seconds it lives, 0 = for ever, at most 604,800; a day by default.
+    pub max_age: Option<i32>,
+    /// How many may join by it, 0 = any number, at most 100.
+    pub max_uses: Option<i32>,
+    /// Membership that ends with the connection; only false is possible.
+    pub temporary: Option<bool>,
+}
+
+impl CreateInvite {
+    pub(crate) fn checked(self) -> Result<(i32, i32)> {
+        let mut check = Check::default();
+        let age = self.max_age.unwrap_or(86_400);
+        let uses = self.max_uses.unwrap_or(0);
+        check.range("/max_age", age, 0, MAX_INVITE_AGE_S);
+        check.range("/max_uses", uses, 0, MAX_INVITE_USES);
+        if self.temporary == Some(true) {
+            let detail = "membership that ends with the connection is not offered";
+            check.refuse("/temporary", "NOT_SUPPORTED", detail);
+        }
+        check.done().map(|()| (age, uses))
+    }
+}

@@ -1,0 +1,25 @@
+use std::collections::HashSet;
+
+use crate::fixture::World;
+
+#[tokio::test]
+async fn every_statement_prepares() {
+    let world = World::new().await;
+    testkit::prepare_all(&world.database, communities::statements())
+        .await
+        .unwrap();
+}
+
+#[test]
+fn error_codes_are_unique_and_speak_both_languages() {
+    let codes: HashSet<_> = communities::ERRORS.iter().map(|row| row.code).collect();
+    assert_eq!(codes.len(), communities::ERRORS.len());
+    for row in communities::ERRORS {
+        assert!(
+            !row.en.is_empty() && !row.tr.is_empty() && row.en != row.tr,
+            "{}",
+            row.code
+        );
+        assert!(row.dialect > 0, "{} can appear under /api/v10", row.code);
+    }
+}
