@@ -8,6 +8,7 @@ mod lease;
 
 use std::time::Duration;
 
+use postgres_protocol::password::scram_sha_256;
 use refinery_core::error::Kind;
 use refinery_core::{Migration, Runner};
 
@@ -275,9 +276,13 @@ pub async fn ensure_login(
     check_schema(login)?;
     check_schema(inherits)?;
     let direct = Direct::open(settings).await?;
-    // A password cannot be a parameter here; PostgreSQL's own quoting rule is enough for it.
+    // PostgreSQL logs the text of a statement that fails, so it gets a verifier and never the
+    // password. A verifier consists of base64, `$` and `:`; nothing in it needs quoting.
     let password = match password {
-        Some(secret) => format!("PASSWORD '{}'", secret.expose_secret().replace('\'', "''")),
+        Some(secret) => {
+            let verifier = scram_sha_256(secret.expose_secret().as_bytes());
+            format!("PASSWORD '{verifier}'")
+        }
         None => String::new(),
     };
     let text = format!(
@@ -289,7 +294,6 @@ pub async fn ensure_login(
                 GRANT {inherits} TO {login};
             END IF;
         END $$;
-        SET LOCAL standard_conforming_strings = on;
         ALTER ROLE {login} LOGIN {password};"
     );
     driver::run_retrying(direct.client(), "making a login role", &text).await?;

@@ -5,6 +5,8 @@ mod events;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod migrations;
 #[cfg(test)]
 mod once;

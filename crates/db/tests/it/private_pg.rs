@@ -14,14 +14,14 @@ use testkit::servers::{Scratch, Server, eventually, unprivileged};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// Set for the copy of this program that plays a node which is going to be killed.
 const NODE: &str = "MEYDAN_TEST_NODE_DIR";
 const MAKE: Sql = Sql::new("test.make", "CREATE TABLE kept (n bigint)");
 const KEEP: Sql = Sql::new("test.keep", "INSERT INTO kept VALUES ($1)");
 const KEPT: Sql = Sql::new("test.kept", "SELECT count(*) FROM kept");
 
-async fn start(root: &Path) -> (DataDir, PrivatePostgres) {
+pub(crate) async fn start(root: &Path) -> (DataDir, PrivatePostgres) {
     let data = DataDir::open(root).unwrap();
     let postgres = PrivatePostgres::start(&data, Options::default())
         .await
