@@ -20,7 +20,7 @@ usage: bench limits [-o json|table]
   --warm S             seconds before the first window (1)
   --drain S            seconds that messages in flight get after a window (10)
   --per-user N         sockets that share one account (50)
-  --senders N          fan1k-*: bots that take turns to send (w1 200, w16 600), because each may
+  --senders N          fan1k-*: people who take turns to send (w1 200, w16 600), because each may
                        send 5 messages in 5 s to one channel
   --users N            durable: people who send (24)
   --channels N         durable: channels they send to (300)

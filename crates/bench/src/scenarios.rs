@@ -8,13 +8,15 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
+use anyhow::Context;
+
 use crate::args::{Options, Scenario};
 use crate::fleet::Fleet;
 use crate::http::{Client, Target};
 use crate::probe::Probe;
 use crate::report::{self, Window};
 use crate::server::Server;
-use crate::setup::{Bot, Setup};
+use crate::setup::{Account, Setup};
 
 /// What a scenario works with.
 struct Ground<'a> {
@@ -85,36 +87,39 @@ impl Ground<'_> {
         Ok(())
     }
 
-    /// A community with a channel, as many bots as the sockets need, and at least `least`.
+    /// A community with a channel, and as many members as the sockets need, but at least `least`.
+    ///
+    /// People and not bots: a community has room for 250 roles and every bot brings one, and a
+    /// bot may send 50 messages a second in all.
     fn room(&mut self, least: usize) -> anyhow::Result<Room> {
-        let owner = self.setup.sign_up()?;
-        let community = self.setup.community(&owner)?;
-        let channel = self.setup.channel(&owner, &community, "bench")?;
-        let wanted = self
-            .options
-            .sockets
-            .div_ceil(self.options.per_user)
-            .max(least);
-        let bots = (0..wanted)
-            .map(|_| self.setup.bot(&owner, &community))
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Room { channel, bots })
+        let accounts = self.options.sockets.div_ceil(self.options.per_user);
+        let people = (0..accounts.max(least))
+            .map(|_| self.setup.sign_up())
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let (owner, others) = people.split_first().context("nobody is there")?;
+        let community = self.setup.community(owner)?;
+        let channel = self.setup.channel(owner, &community, "bench")?;
+        let code = self.setup.invite(owner, &channel)?;
+        for person in others {
+            self.setup.join(person, &code)?;
+        }
+        Ok(Room { channel, people })
     }
 }
 
 /// A channel and those who are in it.
 struct Room {
     channel: String,
-    bots: Vec<Bot>,
+    people: Vec<Account>,
 }
 
 impl Room {
     /// One token per socket.
     fn tokens(&self, sockets: usize, per_user: usize) -> Vec<Rc<str>> {
         let each = self
-            .bots
+            .people
             .iter()
-            .flat_map(|bot| std::iter::repeat_n(&bot.token, per_user));
+            .flat_map(|person| std::iter::repeat_n(&person.token, per_user));
         each.take(sockets).map(Rc::clone).collect()
     }
 }

@@ -8,25 +8,13 @@ use serde_json::{Value, json};
 
 use crate::http::Client;
 
-/// The right of an installed application to see and write.
-const PERMISSIONS: u64 = 1 << 10 | 1 << 11 | 1 << 16;
-/// The application's wish to be told what messages say.
-const CONTENT_FLAG: u64 = 1 << 19;
-
 /// A person.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
-    /// The whole `Authorization` value.
-    pub(crate) authorization: String,
-}
-
-/// An application's bot.
-#[derive(Debug, Clone)]
-pub(crate) struct Bot {
     /// The bare token, for IDENTIFY.
     pub(crate) token: Rc<str>,
     /// The whole `Authorization` value.
-    pub(crate) authorization: Rc<str>,
+    pub(crate) authorization: String,
 }
 
 /// Makes things.
@@ -35,7 +23,6 @@ pub(crate) struct Setup {
     /// Keeps the names of one run apart from those of another.
     tag: String,
     people: usize,
-    bots: usize,
 }
 
 impl Setup {
@@ -49,7 +36,6 @@ impl Setup {
             client,
             tag,
             people: 0,
-            bots: 0,
         }
     }
 
@@ -71,6 +57,7 @@ impl Setup {
             .and_then(Value::as_str)
             .context("signing up gave no access_token: is the server in development mode?")?;
         Ok(Account {
+            token: Rc::from(token),
             authorization: format!("Bearer {token}"),
         })
     }
@@ -91,35 +78,6 @@ impl Setup {
         let path = format!("/api/v10/guilds/{community}/channels");
         let body = json!({"name": name, "type": 0});
         id(&self.make(&path, Some(&owner.authorization), &body)?)
-    }
-
-    /// Makes an application, installs it in the community and gives its bot.
-    pub(crate) fn bot(&mut self, owner: &Account, community: &str) -> anyhow::Result<Bot> {
-        self.bots += 1;
-        let authorization = Some(owner.authorization.as_str());
-        let body = json!({"name": format!("bench {} {}", self.tag, self.bots)});
-        let made = self.make("/api/v10/applications", authorization, &body)?;
-        let application = id(&made)?;
-        let token = made
-            .get("token")
-            .and_then(Value::as_str)
-            .context("a new application came without its token")?;
-        self.change(
-            "PATCH",
-            &format!("/api/v10/applications/{application}"),
-            authorization,
-            &json!({"flags": CONTENT_FLAG}),
-        )?;
-        self.change(
-            "PUT",
-            &format!("/api/v10/applications/{application}/installs/{community}"),
-            authorization,
-            &json!({"permissions": PERMISSIONS.to_string()}),
-        )?;
-        Ok(Bot {
-            token: Rc::from(token),
-            authorization: Rc::from(format!("Bot {token}")),
-        })
     }
 
     /// Makes an invite to a channel and gives its code.
@@ -176,20 +134,10 @@ impl Setup {
     }
 
     fn make(&mut self, path: &str, who: Option<&str>, body: &Value) -> anyhow::Result<Value> {
-        self.change("POST", path, who, body)
-    }
-
-    fn change(
-        &mut self,
-        method: &str,
-        path: &str,
-        who: Option<&str>,
-        body: &Value,
-    ) -> anyhow::Result<Value> {
-        let answer = self.client.call(method, path, who, Some(body))?;
+        let answer = self.client.call("POST", path, who, Some(body))?;
         if !(200..300).contains(&answer.status) {
             let text = String::from_utf8_lossy(&answer.body).into_owned();
-            bail!("{method} {path}: {} {text}", answer.status);
+            bail!("POST {path}: {} {text}", answer.status);
         }
         Ok(answer.json())
     }

@@ -70,7 +70,7 @@ struct Fan {
     /// How long what is in flight may take when a window is over; what is missing then is lost.
     drain: Duration,
     lanes: Vec<Lane>,
-    /// Per bot: not to be used before that moment; never while it waits for an answer, because
+    /// Per person: not to be used before that moment; never while it waits for an answer, because
     /// only the answer tells what its limit leaves.
     rested_ns: Vec<u64>,
     next_sender: usize,
@@ -85,7 +85,7 @@ impl Fan {
             content_bytes: options.content_bytes,
             drain: options.drain,
             lanes: vec![Lane::Idle; in_flight],
-            rested_ns: vec![0; room.bots.len()],
+            rested_ns: vec![0; room.people.len()],
             next_sender: 0,
             ledger: Ledger::new(options.sockets, 0),
             counts: Counts::default(),
@@ -176,14 +176,14 @@ impl Fan {
         Ok(())
     }
 
-    /// The next bot in turn that no limit holds back.
+    /// The next person in turn that no limit holds back.
     fn sender(&mut self, now: u64) -> Option<usize> {
-        let bots = self.rested_ns.len();
-        for step in 0..bots {
-            let bot = self.next_sender.wrapping_add(step).checked_rem(bots)?;
-            if self.rested_ns.get(bot).is_some_and(|at| now >= *at) {
-                self.next_sender = bot + 1;
-                return Some(bot);
+        let people = self.rested_ns.len();
+        for step in 0..people {
+            let person = self.next_sender.wrapping_add(step).checked_rem(people)?;
+            if self.rested_ns.get(person).is_some_and(|at| now >= *at) {
+                self.next_sender = person + 1;
+                return Some(person);
             }
         }
         None
@@ -196,7 +196,7 @@ impl Fan {
         seq: u64,
         sender: usize,
     ) -> anyhow::Result<()> {
-        let bot = self.room.bots.get(sender).context("no such bot")?;
+        let person = self.room.people.get(sender).context("no such person")?;
         let content = format!("{:.<1$}", marker::make(seq, now_ns()), self.content_bytes);
         let body = json!({
             "content": content,
@@ -204,7 +204,7 @@ impl Fan {
             "enforce_nonce": true,
         });
         let path = format!("/api/v10/channels/{}/messages", self.room.channel);
-        let who = Some(&*bot.authorization);
+        let who = Some(person.authorization.as_str());
         let bytes = http::request(fleet.target(), "POST", &path, who, Some(&body.to_string()));
         fleet.post(lane, bytes)?;
         self.rest(sender, u64::MAX);

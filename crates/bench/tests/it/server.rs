@@ -220,11 +220,6 @@ impl World {
                 let token = format!("person{}", self.id());
                 self.answer(index, 201, &json!({ "access_token": token }));
             }
-            ("POST", ["api", "v10", "applications"]) => {
-                let id = self.id();
-                let made = json!({"id": id.to_string(), "token": format!("bot{id}")});
-                self.answer(index, 201, &made);
-            }
             ("POST", ["api", "v10", "channels", _, "invites"]) => {
                 self.answer(index, 200, &json!({"code": "abc"}));
             }
@@ -245,7 +240,7 @@ impl World {
     fn on_message(&mut self, index: usize, channel: &str, request: &Request) {
         let authorization = &header(request, "authorization");
         assert!(
-            authorization.starts_with("Bearer person") || authorization.starts_with("Bot bot"),
+            authorization.starts_with("Bearer person"),
             "{authorization}"
         );
         assert_eq!(request.body["enforce_nonce"], true);
@@ -354,7 +349,7 @@ impl World {
                 connection.closing = true;
             }
             2 => {
-                assert!(frame["d"]["token"].as_str().unwrap().starts_with("bot"));
+                assert!(frame["d"]["token"].as_str().unwrap().starts_with("person"));
                 self.identified += 1;
                 if let Some(connection) = self.connections.get_mut(&index)
                     && let Kind::Socket { s, .. } = &mut connection.kind
