@@ -8,7 +8,7 @@ import { until } from './wait.mjs';
 const VIEW = 1 << 10;
 const SEND = 1 << 11;
 const HISTORY = 1 << 16;
-/** The dialect's flag by which an application asks to be told what messages say. */
+/** The dialect's flag of an application that may be told what messages say. */
 const CONTENT_FLAG = 1 << 19;
 
 let number = 0;
@@ -50,7 +50,7 @@ export async function join(owner, person, channel) {
 export async function makeBot(owner, name, flags = CONTENT_FLAG) {
   const made = await owner.post('/applications', { name }, 201);
   assert.ok(made.token, 'a new application shows its token once');
-  if (flags) await owner.patch(`/applications/${made.id}`, { flags });
+  await owner.patch(`/applications/${made.id}`, { flags });
   const bot = new Actor(owner.origin, made.bot.id, 'Bot', made.token);
   return Object.assign(bot, { application: made.id, username: made.bot.username });
 }
