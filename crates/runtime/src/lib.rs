@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 mod blocking;
+pub mod disk;
 pub mod health;
 pub mod jobs;
 mod lifecycle;

@@ -46,4 +46,10 @@ pub const METRICS: &[Metric] = &[
         labels: &["check"],
         help: "1 while the check succeeds, 0 while it fails.",
     },
+    Metric {
+        name: "meydan_storage_free_bytes",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Free space of the data directory's disk, in whole MiB.",
+    },
 ];

@@ -4,6 +4,7 @@
 
 mod blocking;
 mod child;
+mod disk;
 mod health;
 mod jobs;
 mod lifecycle;
