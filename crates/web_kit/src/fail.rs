@@ -91,6 +91,14 @@ pub const UNSUPPORTED_TYPE: ErrorRow = ErrorRow {
     en: "send the body as application/json",
     tr: "gövdeyi application/json olarak gönderin",
 };
+/// The disk is nearly full: nothing is written until there is space.
+pub const STORAGE_FULL: ErrorRow = ErrorRow {
+    code: "STORAGE_FULL",
+    kind: ErrorKind::StorageFull,
+    dialect: 0,
+    en: "the disk of the server is nearly full: reading works, changes do not; try again after the time in Retry-After",
+    tr: "sunucunun diski dolmak üzere: okumak mümkün, değişiklik yapmak değil; Retry-After süresinden sonra yeniden deneyin",
+};
 
 /// The rows of this crate.
 pub const ERRORS: &[&ErrorRow] = &[
@@ -101,4 +109,5 @@ pub const ERRORS: &[&ErrorRow] = &[
     &BODY_BROKEN,
     &BODY_TOO_LARGE,
     &UNSUPPORTED_TYPE,
+    &STORAGE_FULL,
 ];

@@ -19,7 +19,7 @@ use utoipa::openapi::{
     ResponseBuilder,
 };
 
-use crate::fail::{BODY_TOO_LARGE, MALFORMED_JSON, UNSUPPORTED_TYPE};
+use crate::fail::{BODY_TOO_LARGE, MALFORMED_JSON, STORAGE_FULL, UNSUPPORTED_TYPE};
 use crate::render;
 use crate::table::{Operation, Policy, Table};
 
@@ -177,6 +177,9 @@ fn errors(operation: &Operation) -> BTreeMap<u16, Vec<&'static ErrorRow>> {
     if operation.limit.is_some() || (operation.dialect && operation.policy == Policy::Caller) {
         rows.push(&RATE_LIMITED);
     }
+    if operation.method != Method::GET {
+        rows.push(&STORAGE_FULL);
+    }
     rows.push(&INTERNAL);
     let mut by_status: BTreeMap<u16, Vec<&'static ErrorRow>> = BTreeMap::new();
     for row in rows {
@@ -208,7 +211,7 @@ fn error_answer(
     let mut answer = ResponseBuilder::new()
         .description(lines.join("\n\n"))
         .content(kind, content(schema, None));
-    if status == 429 || status == 503 {
+    if matches!(status, 429 | 503 | 507) {
         let seconds = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))

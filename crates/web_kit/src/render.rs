@@ -104,7 +104,7 @@ pub(crate) fn apply(response: &mut Response, failure: &Failure, meta: &Meta, pat
 /// The pause to announce; those kinds that promise one always have it.
 fn retry_after(failure: &Failure) -> Option<Duration> {
     match failure.row.kind {
-        ErrorKind::RateLimited | ErrorKind::Unavailable => {
+        ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::StorageFull => {
             Some(failure.retry_after.unwrap_or(Duration::from_secs(1)))
         }
         _ => failure.retry_after,

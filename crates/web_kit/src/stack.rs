@@ -21,11 +21,13 @@ use tracing::Instrument as _;
 
 use crate::address::{Meta, Network, REQUEST_ID};
 use crate::cors::Cors;
-use crate::fail::{Fail, INVALID_PATH, Pending};
+use crate::fail::{Fail, INVALID_PATH, Pending, STORAGE_FULL};
 use crate::render;
 use crate::tokens::TokenVerifier;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+/// How long a client waits before it tries again to write on a full disk.
+const FULL_PAUSE: Duration = Duration::from_secs(30);
 
 /// What [`stack`] needs.
 #[derive(Clone)]
@@ -46,10 +48,15 @@ pub struct StackOptions {
     pub trusted_proxies: Vec<Network>,
     /// Whether browsers are told to use TLS only; off on plain-http loopback.
     pub hsts: bool,
+    /// Tells whether the disk is too full to write; none where writes fill another machine's.
+    pub storage: Option<IsFull>,
 }
 
+/// Asked for every request that may write, so it answers at once.
+type IsFull = Arc<dyn Fn() -> bool + Send + Sync>;
+
 impl StackOptions {
-    /// Makes options with no foreign origins, no proxies, 1 MiB and no HSTS.
+    /// Makes options with no foreign origins, no proxies, 1 MiB, no HSTS and no look at the disk.
     pub fn new(
         verifier: Arc<TokenVerifier>,
         limiter: Arc<dyn Limiter>,
@@ -65,6 +72,7 @@ impl StackOptions {
             body_limit: 1024 * 1024,
             trusted_proxies: Vec::new(),
             hsts: false,
+            storage: None,
         }
     }
 }
@@ -91,8 +99,12 @@ pub fn stack(router: Router, options: StackOptions) -> Router {
         proxies: options.trusted_proxies,
         hsts: options.hsts,
     };
+    let router = router.fallback(|| async { Fail(kernel::failure::NOT_FOUND.fail()) });
+    let router = match options.storage {
+        Some(is_full) => router.layer(axum::middleware::from_fn_with_state(is_full, spare)),
+        None => router,
+    };
     router
-        .fallback(|| async { Fail(kernel::failure::NOT_FOUND.fail()) })
         .layer(options.cors.layer())
         .layer(axum::middleware::from_fn_with_state(
             Arc::new(shared),
@@ -140,6 +152,18 @@ async fn outer(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     response
 }
 
+/// Refuses to write on a disk that is nearly full: PostgreSQL would stop, and reads with it.
+async fn spare(State(is_full): State<IsFull>, request: Request, next: Next) -> Response {
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    if !reads && is_full() {
+        return Fail(STORAGE_FULL.fail().retry_after(FULL_PAUSE)).into_response();
+    }
+    next.run(request).await
+}
+
 /// Runs the rest; a panic ends this request only.
 async fn run(path: &str, route: &str, request: Request, next: Next) -> Response {
     if !sound_path(path) {
@@ -165,9 +189,10 @@ fn finish(response: &mut Response, meta: &Meta, path: &str, took: Duration) {
             ErrorKind::Internal => {
                 tracing::error!(http.status = http_status, error = %failure, "request failed");
             }
-            ErrorKind::Unavailable | ErrorKind::StorageFull => {
+            ErrorKind::Unavailable => {
                 tracing::warn!(http.status = http_status, error = %failure, "request not served");
             }
+            // A full disk is logged once, by whoever watches it, and not filled with lines.
             _ => tracing::debug!(http.status = http_status, error = %failure, "request refused"),
         }
     } else if let Some(row) = foreign(response) {

@@ -15,5 +15,6 @@ mod ops;
 mod parsers;
 mod server;
 mod socket;
+mod storage;
 mod timeouts;
 mod tokens;

@@ -59,6 +59,16 @@ fn operation_shows_body_answer_key_errors_and_security() {
     assert_eq!(find["security"], json!([{}]));
     let limited = &document["paths"]["/v1/limited"]["get"]["responses"]["429"];
     assert!(limited["headers"]["Retry-After"].is_object());
+    // Whatever may write may meet a full disk; what reads does not.
+    let full = &create["responses"]["507"];
+    assert!(full["headers"]["Retry-After"].is_object());
+    assert!(
+        full["description"]
+            .as_str()
+            .unwrap()
+            .contains("STORAGE_FULL")
+    );
+    assert!(find["responses"]["507"].is_null());
     let list = &document["paths"]["/v1/items"]["get"];
     assert_eq!(list["parameters"][1]["name"], "query");
     let page = &list["responses"]["200"]["content"]["application/json"]["schema"];
