@@ -3,7 +3,7 @@
 import { after, before, describe } from 'node:test';
 
 import { startProxy } from './lib/proxy.mjs';
-import { freePort, startServer } from './lib/server.mjs';
+import { startServer } from './lib/server.mjs';
 import { makeWorld } from './lib/world.mjs';
 import discordJs from './scenarios/discord-js.mjs';
 import dialect from './scenarios/dialect.mjs';
@@ -23,10 +23,10 @@ const world = {};
 
 describe('stock clients', { concurrency: 1 }, () => {
   before(async () => {
-    const publicPort = await freePort();
-    world.server = await startServer(publicPort);
-    // Links of the server lead through the proxy, so that it can cut what clients follow.
-    world.proxy = await startProxy(publicPort, world.server.port);
+    world.server = await startServer();
+    // The server names the address by which it was asked: whoever comes through the proxy is led
+    // through it again, and it can cut what clients follow.
+    world.proxy = await startProxy(world.server.port);
     Object.assign(world, await makeWorld(world.server.origin));
   }, { timeout: 150_000 });
 

@@ -74,13 +74,23 @@ export class Gateway {
   async next(pleases, what, { ms = SOON, strict = false } = {}) {
     let waiter;
     const came = new Promise((resolve, reject) => {
+      // Several frames may arrive before a promise is looked at: who is served leaves at once, or
+      // it would eat what comes next.
+      const settle = (how, value) => {
+        this.#waiters.delete(waiter);
+        how(value);
+      };
       waiter = () => {
         while (this.#frames.length > 0) {
           const frame = this.#frames.shift();
-          if (pleases(frame)) return resolve(frame);
-          if (strict) return reject(new Error(`instead of ${what}: ${frame.text.slice(0, 300)}`));
+          if (pleases(frame)) return settle(resolve, frame);
+          if (strict) {
+            return settle(reject, new Error(`instead of ${what}: ${frame.text.slice(0, 300)}`));
+          }
         }
-        if (this.end) reject(new Error(`closed with ${JSON.stringify(this.end)} before ${what}`));
+        if (this.end) {
+          settle(reject, new Error(`closed with ${JSON.stringify(this.end)} before ${what}`));
+        }
       };
       this.#waiters.add(waiter);
       waiter();

@@ -2,7 +2,7 @@
 
 import { connect, createServer } from 'node:net';
 
-export async function startProxy(port, targetPort) {
+export async function startProxy(targetPort) {
   const pairs = new Set();
   const waiting = new Set();
   let held = false;
@@ -31,7 +31,7 @@ export async function startProxy(port, targetPort) {
   });
   await new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(0, '127.0.0.1', resolve);
   });
 
   return {

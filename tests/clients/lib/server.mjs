@@ -21,7 +21,7 @@ function binary() {
 }
 
 /** A port that nobody uses now. */
-export function freePort() {
+function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -32,8 +32,8 @@ export function freePort() {
   });
 }
 
-/** Starts the server; `publicPort` is the port that its own links name. */
-export async function startServer(publicPort) {
+/** Starts the server and waits until it is ready. */
+export async function startServer() {
   const folder = mkdtempSync(join(tmpdir(), 'meydan-clients-'));
   const port = await freePort();
   const logPath = join(folder, 'server.log');
@@ -46,7 +46,6 @@ export async function startServer(publicPort) {
       // Settings of whoever runs the tests must not change what is tested.
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MEYDAN_'))),
       MEYDAN_ENV: 'dev',
-      MEYDAN_HTTP__PUBLIC_URL: `http://127.0.0.1:${publicPort}`,
       MEYDAN_AUTH__LIMITS__REGISTRATION_ADDRESS_PER_HOUR: '1000',
       MEYDAN_REALTIME__DRAIN_SECONDS: '0',
       MEYDAN_HTTP__DRAIN_GRACE: '0s',

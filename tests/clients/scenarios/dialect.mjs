@@ -23,12 +23,14 @@ export default function dialect(world) {
   });
 
   test('the gateway is named with and without what a bot may start', TEST, async () => {
-    const { bot, proxy } = world;
-    const { url } = (await call(world.origin, 'GET', at('/gateway'))).body;
-    assert.ok(url.startsWith(proxy.origin.replace('http', 'ws')), url);
-    assert.ok(!url.includes('?'), url);
+    const { bot, proxy, origin } = world;
+    for (const asked of [origin, proxy.origin]) {
+      const { url } = (await call(asked, 'GET', at('/gateway'))).body;
+      // Without a query: discord.js appends its own.
+      assert.equal(url, `${asked.replace('http', 'ws')}/gateway`);
+    }
     const started = await bot.get('/gateway/bot');
-    assert.equal(started.url, url);
+    assert.equal(started.url, `${origin.replace('http', 'ws')}/gateway`);
     assert.equal(started.shards, 1);
     const { total, remaining, max_concurrency: concurrency } = started.session_start_limit;
     assert.ok(total >= remaining && remaining > 0);
@@ -74,10 +76,11 @@ export default function dialect(world) {
       body: text,
       signal: AbortSignal.timeout(10_000),
     });
-    const second = await answer.json();
+    const body = await answer.text();
+    const second = JSON.parse(body);
     assert.equal(answer.status, 200, JSON.stringify(second));
     assert.equal(second.message_reference.message_id, first.id);
-    assert.equal(String(second.nonce), '12345678901234567890');
+    assert.match(body, /"nonce":"?12345678901234567890"?[,}]/);
     assert.match(second.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/);
   });
 
