@@ -163,10 +163,10 @@ pub(crate) fn window(
 
 /// Prints one window.
 pub(crate) fn print(window: &Window, output: Output, out: &mut dyn Write) -> anyhow::Result<()> {
-    let line = serde_json::to_value(window)?;
     match output {
-        Output::Json => writeln!(out, "{line}")?,
+        Output::Json => writeln!(out, "{}", serde_json::to_string(window)?)?,
         Output::Table => {
+            let line = serde_json::to_value(window)?;
             let fields = line.as_object().into_iter().flatten();
             for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
                 let value = value
