@@ -338,14 +338,8 @@ impl Communities {
     ) -> Result<Vec<Invite>> {
         self.check_right(caller, community, Chat::MANAGE_GUILD)
             .await?;
-        let ids = [community];
-        let (row, known) = futures::try_join!(
-            communities::find_community(&self.db, community),
-            channels::list_channels(&self.db, &ids),
-        )?;
-        let row = row.ok_or(Error::UnknownCommunity)?;
         let rows = self.usable(community).await?;
-        self.objects(rows, &row, &known).await
+        self.objects(rows, community).await
     }
 
     /// The usable invites to one channel: MANAGE_CHANNELS in it.
@@ -361,16 +355,9 @@ impl Communities {
         if !held.has(Chat::MANAGE_CHANNELS) {
             return Err(Error::MissingPermission(Chat::MANAGE_CHANNELS));
         }
-        let community = object.guild_id;
-        let ids = [community];
-        let (row, known) = futures::try_join!(
-            communities::find_community(&self.db, community),
-            channels::list_channels(&self.db, &ids),
-        )?;
-        let row = row.ok_or(Error::UnknownChannel)?;
-        let mut rows = self.usable(community).await?;
+        let mut rows = self.usable(object.guild_id).await?;
         rows.retain(|invite| invite.channel_id == channel);
-        self.objects(rows, &row, &known).await
+        self.objects(rows, object.guild_id).await
     }
 
     async fn usable(&self, community: CommunityId) -> Result<Vec<InviteRow>> {
@@ -378,12 +365,13 @@ impl Communities {
         Ok(invites::list_invites(&self.db, community, self.clock.now(), limit).await?)
     }
 
-    async fn objects(
-        &self,
-        rows: Vec<InviteRow>,
-        community: &CommunityRow,
-        known: &[ChannelRow],
-    ) -> Result<Vec<Invite>> {
+    async fn objects(&self, rows: Vec<InviteRow>, community: CommunityId) -> Result<Vec<Invite>> {
+        let ids = [community];
+        let (found, known) = futures::try_join!(
+            communities::find_community(&self.db, community),
+            channels::list_channels(&self.db, &ids),
+        )?;
+        let community = found.ok_or(Error::UnknownCommunity)?;
         let mut ids: Vec<UserId> = rows.iter().map(|row| row.inviter_id).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -401,7 +389,7 @@ impl Communities {
                     .get(&row.inviter_id)
                     .cloned()
                     .unwrap_or_else(|| User::unknown(row.inviter_id));
-                Some(object(row, community, channel, inviter, Shown::Whole))
+                Some(object(row, &community, channel, inviter, Shown::Whole))
             })
             .collect())
     }
