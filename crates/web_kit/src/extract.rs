@@ -86,6 +86,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body that may be absent: an empty one, under any content type or none, is the default.
+///
+/// A body that is there obeys the rules of [`Json`].
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Fail> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        parse(&parts, &bytes).map(Self)
+    }
+}
+
 /// A JSON body with the caller's `Idempotency-Key`, if there is one.
 #[derive(Clone, Debug)]
 pub struct Once<T> {

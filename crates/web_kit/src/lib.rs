@@ -42,7 +42,7 @@ mod tokens;
 pub use address::{Meta, Network, NetworkError, Peer};
 pub use cors::Cors;
 pub use docs::docs;
-pub use extract::{Caller, Json, Once, Path, Public, Query};
+pub use extract::{Caller, Json, Once, OptionalJson, Path, Public, Query};
 pub use fail::{ERRORS, Fail, Result};
 pub use metrics::METRICS;
 pub use opaque::OpaqueTokens;

@@ -105,7 +105,7 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     if let Some((schema, example)) = &doc.body {
         let content = content(schema.clone(), example.clone());
         let body = RequestBodyBuilder::new()
-            .required(Some(Required::True))
+            .required(Some(doc.body_required.clone()))
             .content("application/json", content);
         built = built.request_body(Some(body.build()));
     }

@@ -11,9 +11,9 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 use kernel::{ErrorRow, Rule};
 use serde_json::Value;
-use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::{Ref, Schema};
+use utoipa::openapi::{RefOr, Required};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::guard::{self, Guard};
@@ -42,6 +42,7 @@ pub struct Doc {
     pub(crate) rule: Option<Rule>,
     pub(crate) max_body: Option<usize>,
     pub(crate) body: Option<(RefOr<Schema>, Option<Value>)>,
+    pub(crate) body_required: Required,
     pub(crate) answers: Vec<(u16, Option<RefOr<Schema>>, Option<Value>)>,
     pub(crate) errors: Vec<&'static ErrorRow>,
     pub(crate) parameters: Vec<Parameter>,
@@ -59,6 +60,7 @@ impl Doc {
             rule: None,
             max_body: None,
             body: None,
+            body_required: Required::True,
             answers: Vec::new(),
             errors: Vec::new(),
             parameters: Vec::new(),
@@ -100,6 +102,13 @@ impl Doc {
     pub fn body<T: ToSchema>(mut self) -> Self {
         self.body = Some((self.schema::<T>(), None));
         self
+    }
+
+    /// Says what the JSON body is that may be absent; the handler takes [`crate::OptionalJson`].
+    #[must_use]
+    pub fn optional_body<T: ToSchema>(mut self) -> Self {
+        self.body_required = Required::False;
+        self.body::<T>()
     }
 
     /// Gives an example of the body; after [`Doc::body`].

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use web_kit::{
-    Caller, Created, Doc, Json, Meta, NoContent, Once, Path, Policy, Public, Query, Replayed,
-    Result, Table,
+    Caller, Created, Doc, Json, Meta, NoContent, Once, OptionalJson, Path, Policy, Public, Query,
+    Replayed, Result, Table,
 };
 
 pub(crate) const SLOWMODE: ErrorRow = ErrorRow {
@@ -96,6 +96,11 @@ pub(crate) fn table() -> Table {
                 .max_body(64)
                 .body::<NewItem>()
                 .returns::<NewItem>(200),
+        )
+        .post(
+            "/v1/optional",
+            optional,
+            public().optional_body::<Message>().returns::<Value>(200),
         )
         .get("/v1/fields", fields, public())
         .get("/v1/panics", panics, public())
@@ -181,6 +186,10 @@ async fn remove(_: Caller, Path(_): Path<UserId>) -> NoContent {
 
 async fn echo(_: Public, Json(item): Json<NewItem>) -> Json<NewItem> {
     Json(item)
+}
+
+async fn optional(_: Public, OptionalJson(message): OptionalJson<Message>) -> Json<Value> {
+    Json(json!({ "content": message.content }))
 }
 
 async fn fields(_: Public) -> Result<NoContent> {

@@ -115,6 +115,37 @@ async fn other_content_types_are_refused() {
 }
 
 #[tokio::test]
+async fn an_optional_body_may_be_empty_under_any_content_type() {
+    let path = "/v1/optional";
+    for content_type in [
+        None,
+        Some("text/plain"),
+        Some("application/json"),
+        Some("application/x-www-form-urlencoded"),
+    ] {
+        let reply = raw("POST", path, content_type, "").await;
+        assert_eq!(reply.status, 200, "{content_type:?}");
+        assert_eq!(reply.json["content"], "", "{content_type:?}");
+    }
+    let json = Some("application/json");
+    let reply = raw("POST", path, json, r#"{"content":"a"}"#).await;
+    assert_eq!(reply.json["content"], "a");
+    // One that is there is held to the rules of all others.
+    for (content_type, body, status) in [
+        (None, "{}", 415),
+        (Some("text/plain"), "{}", 415),
+        (json, " ", 400),
+        (json, "{", 400),
+        (json, r#"{"content":5}"#, 400),
+    ] {
+        let reply = raw("POST", path, content_type, body).await;
+        assert_eq!(reply.status, status, "{content_type:?} {body:?}");
+    }
+    let long = format!(r#"{{"content":"{}"}}"#, "a".repeat(MIB));
+    assert_eq!(raw("POST", path, json, long).await.status, 413);
+}
+
+#[tokio::test]
 async fn dialect_takes_empty_put_and_post_with_any_content_type() {
     for content_type in [
         None,

@@ -59,6 +59,9 @@ fn operation_shows_body_answer_key_errors_and_security() {
     assert_eq!(find["security"], json!([{}]));
     let limited = &document["paths"]["/v1/limited"]["get"]["responses"]["429"];
     assert!(limited["headers"]["Retry-After"].is_object());
+    assert_eq!(create["requestBody"]["required"], true);
+    let optional = &document["paths"]["/v1/optional"]["post"]["requestBody"];
+    assert_eq!(optional["required"], false);
     // Whatever may write may meet a full disk; what reads does not.
     let full = &create["responses"]["507"];
     assert!(full["headers"]["Retry-After"].is_object());
