@@ -11,7 +11,7 @@ use kernel::UserId;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web_kit::{Created, Json, Meta, NoContent, Public, Result};
+use web_kit::{Created, Json, Meta, NoContent, OptionalJson, Public, Result};
 
 use super::{Shared, cacheable, origin};
 use crate::devices::Tokens;
@@ -69,13 +69,13 @@ pub(super) struct RefreshRequest {
     attempt_id: Option<String>,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogoutRequest {
     refresh_token: Option<String>,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogoutAllRequest {
     refresh_token: Option<String>,
@@ -184,7 +184,7 @@ pub(super) async fn log_out(
     State(identity): Shared,
     _: Public,
     headers: HeaderMap,
-    Json(request): Json<LogoutRequest>,
+    OptionalJson(request): OptionalJson<LogoutRequest>,
 ) -> Result<NoContent> {
     identity
         .log_out(leaving(request.refresh_token.as_deref(), &headers)?)
@@ -196,7 +196,7 @@ pub(super) async fn log_out_all(
     State(identity): Shared,
     _: Public,
     headers: HeaderMap,
-    Json(request): Json<LogoutAllRequest>,
+    OptionalJson(request): OptionalJson<LogoutAllRequest>,
 ) -> Result<NoContent> {
     let by = leaving(request.refresh_token.as_deref(), &headers)?;
     let scope = if request.except_current {

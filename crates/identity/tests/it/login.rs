@@ -1,7 +1,7 @@
 //! Logging in and out.
 
 use identity::{Limits, Scheme};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{House, PASSWORD, masked, refusal, settings};
 
@@ -234,8 +234,10 @@ async fn logout_by_access_token_ends_that_device_only() {
         .call("POST", "/v1/auth/logout", &session.access, json!({}))
         .await;
     assert_eq!(refusal(&again), (401, "UNAUTHENTICATED"));
-    let nobody = house.post("/v1/auth/logout", json!({})).await;
-    assert_eq!(refusal(&nobody), (401, "UNAUTHENTICATED"));
+    for body in [json!({}), Value::Null] {
+        let nobody = house.post("/v1/auth/logout", body).await;
+        assert_eq!(refusal(&nobody), (401, "UNAUTHENTICATED"));
+    }
     let garbage = house
         .post("/v1/auth/logout", json!({"refresh_token": "x.y.z"}))
         .await;
@@ -244,6 +246,23 @@ async fn logout_by_access_token_ends_that_device_only() {
         .post("/v1/auth/logout", json!({"refresh_token": 7}))
         .await;
     assert_eq!(refusal(&bad), (400, "INVALID_REQUEST"));
+}
+
+#[tokio::test]
+async fn logging_out_needs_no_body() {
+    let house = House::new().await;
+    for path in ["/v1/auth/logout", "/v1/auth/logout-all"] {
+        let session = match path {
+            "/v1/auth/logout" => house.register("ayse").await,
+            _ => house.log_in("ayse").await,
+        };
+        // Null stands for no body and no content type.
+        let reply = house.call("POST", path, &session.access, Value::Null).await;
+        reply.expect(204).unwrap();
+        assert_eq!(house.announced().await.len(), 1, "{path}");
+        let after = house.get("/v1/users/@me", &session.access).await;
+        assert_eq!(refusal(&after), (401, "UNAUTHENTICATED"), "{path}");
+    }
 }
 
 #[tokio::test]
