@@ -1,5 +1,6 @@
 //! Whom PostgreSQL runs as. It refuses root.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,11 @@ use std::process::{Command, Stdio};
 use nix::unistd::{User, geteuid};
 
 use super::PrivateError;
+
+/// For `unshare`: a user namespace in which root is nobody special.
+const NAMESPACE: [&str; 3] = ["-U", "--map-user=1000", "--map-group=1000"];
+/// For `setpriv`: the fast stop of PostgreSQL when we die.
+const WITH_US: [&str; 2] = ["--pdeathsig", "INT"];
 
 /// How the programs are started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +34,18 @@ pub enum Way {
 impl Way {
     /// Finds the way for this process and this cluster.
     pub(super) fn find(pg: &Path, named: Option<&str>) -> Result<Self, PrivateError> {
-        if !geteuid().is_root() {
-            return Ok(Way::Ourselves);
+        let way = if !geteuid().is_root() {
+            Way::Ourselves
+        } else if works("unshare", &NAMESPACE) {
+            Way::Namespace
+        } else {
+            Self::other(pg, named)?
+        };
+        if works("setpriv", &WITH_US) {
+            Ok(way)
+        } else {
+            Err(PrivateError::NoSetpriv)
         }
-        if namespaces_work() {
-            return Ok(Way::Namespace);
-        }
-        Self::other(pg, named)
     }
 
     /// The owner of an existing cluster, else the named user, else `postgres`, else `nobody`.
@@ -65,8 +76,9 @@ impl Way {
     pub(super) fn command(&self, program: &Path, with_us: Lifetime) -> Command {
         let mut words: Vec<String> = Vec::new();
         if *self == Way::Namespace {
-            let namespace = ["unshare", "-U", "--map-user=1000", "--map-group=1000", "--"];
-            words.extend(namespace.map(str::to_owned));
+            words.push("unshare".to_owned());
+            words.extend(NAMESPACE.map(str::to_owned));
+            words.push("--".to_owned());
         }
         let mut setpriv: Vec<String> = Vec::new();
         if let Way::Other { uid, gid } = self {
@@ -75,7 +87,7 @@ impl Way {
         }
         if with_us == Lifetime::Ours {
             // setpriv sets it after the change of user, which would clear it.
-            setpriv.extend(["--pdeathsig".to_owned(), "INT".to_owned()]);
+            setpriv.extend(WITH_US.map(str::to_owned));
         }
         if !setpriv.is_empty() {
             words.push("setpriv".to_owned());
@@ -92,10 +104,7 @@ impl Way {
         };
         command
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", search_path())
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC")
             .stdin(Stdio::null());
@@ -131,9 +140,19 @@ pub(super) enum Lifetime {
     Its,
 }
 
-fn namespaces_work() -> bool {
-    Command::new("unshare")
-        .args(["-U", "--map-user=1000", "--map-group=1000", "--", "true"])
+/// Where the helping programs are: what found one in a probe finds it again.
+fn search_path() -> OsString {
+    std::env::var_os("PATH")
+        .filter(|path| !path.is_empty())
+        .unwrap_or_else(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())
+}
+
+/// Whether a helping program can start another one with these options.
+fn works(program: &str, options: &[&str]) -> bool {
+    Command::new(program)
+        .args(options)
+        .args(["--", "true"])
+        .env("PATH", search_path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

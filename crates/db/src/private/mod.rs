@@ -12,6 +12,7 @@
 mod cluster;
 mod identity;
 mod keeper;
+mod orphans;
 mod programs;
 mod survivors;
 
@@ -61,12 +62,17 @@ pub enum PrivateError {
     Programs(#[from] ProgramsError),
     /// No user to run as. Exit code 4.
     #[error(
-        "PostgreSQL refuses to run as root, user namespaces are forbidden here, and there is no user {tried}: set database.pg_user, or start as an ordinary user"
+        "PostgreSQL refuses to run as root; user namespaces (unshare -U) are forbidden here; and there is no user {tried} to run it as: start meydan as an ordinary user, or allow user namespaces, or set database.pg_user to a user who can reach the data directory, for instance with --data /var/lib/meydan"
     )]
     NoUser {
         /// Names.
         tried: String,
     },
+    /// The program is missing that every way needs. Exit code 4.
+    #[error(
+        "setpriv does not work here, by which PostgreSQL is run as somebody other than root and ended when we are killed: install util-linux 2.33 or newer, or set database.url to a server of your own"
+    )]
+    NoSetpriv,
     /// The user it must run as cannot reach the data. Exit code 4.
     #[error(
         "user {uid}, whom PostgreSQL must run as, may not pass {}: use a data directory that it can reach, for instance --data /var/lib/meydan", parent.display()
@@ -214,7 +220,16 @@ impl PrivatePostgres {
     }
 
     /// Restarts it whenever it dies, until `soft` is cancelled or [`PrivatePostgres::stop`].
+    ///
+    /// As process 1 of a container it also reaps what died servers leave behind.
     pub async fn supervise(&self, soft: CancellationToken) {
+        tokio::select! {
+            () = self.watch(soft) => {}
+            never = orphans::reap(&self.keeper) => match never {},
+        }
+    }
+
+    async fn watch(&self, soft: CancellationToken) {
         let mut failures: u32 = 0;
         loop {
             let child = self.current();

@@ -17,6 +17,8 @@ mod pool;
 #[cfg(test)]
 mod private_pg;
 #[cfg(test)]
+mod private_ways;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod transactions;

@@ -29,7 +29,7 @@ pub(crate) async fn start(root: &Path) -> (DataDir, PrivatePostgres) {
     (data, postgres)
 }
 
-fn pool(postgres: &PrivatePostgres) -> Db {
+pub(crate) fn pool(postgres: &PrivatePostgres) -> Db {
     Db::connect(&postgres.settings()).unwrap()
 }
 
@@ -41,7 +41,7 @@ async fn show(db: &Db, name: &'static str) -> String {
         .unwrap()
 }
 
-fn signal(pid: u32, signal: Signal) {
+pub(crate) fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
 }
 
