@@ -1,23 +1,24 @@
-//! What others may ask of us.
+//! What other contexts ask of this one.
 
 use async_trait::async_trait;
 use contracts::applications::BotIdentity;
 use kernel::Failure;
 
-use crate::model::PRIVILEGED;
-use crate::{Applications, Error, sql};
+use crate::model::flags_of;
+use crate::{Applications, sql};
 
 #[async_trait]
 impl contracts::Applications for Applications {
     async fn resolve_token(&self, token_sha256: [u8; 32]) -> Result<Option<BotIdentity>, Failure> {
-        let found = sql::find_by_token(&self.db, &token_sha256)
-            .await
-            .map_err(Error::from)?;
-        Ok(found.map(|row| BotIdentity {
-            application: row.id,
-            bot: row.bot(),
-            granted_intents: u64::try_from(row.granted_intents & PRIVILEGED).unwrap_or(0),
-            flags: row.flags(),
+        let row = sql::resolve_token(&self.db, &token_sha256).await?;
+        Ok(row.map(|row| {
+            let granted_intents = u64::try_from(row.intents).unwrap_or(0);
+            BotIdentity {
+                application: row.id,
+                bot: row.id.cast(),
+                granted_intents,
+                flags: flags_of(granted_intents),
+            }
         }))
     }
 }

@@ -6,101 +6,116 @@ use kernel::{ErrorKind, ErrorRow, Failure, FieldError};
 /// Why an operation of this context failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none, or it is somebody else's.
-    #[error("use an unknown application")]
+    /// No such application, or somebody else's: never told apart.
+    #[error("find an application")]
     UnknownApplication,
-    /// It is not installed there.
-    #[error("use an install that does not exist")]
+    /// The application is not installed there.
+    #[error("find an install")]
     UnknownInstall,
-    /// A bot tried what is for people.
-    #[error("own applications as a bot")]
+    /// No such community, or the caller is not in it.
+    #[error("find a community")]
+    UnknownCommunity,
+    /// The caller may not manage the community.
+    #[error("look at the installs of a community without the right to manage it")]
+    MayNotManage,
+    /// Bots may not do this.
+    #[error("do as a bot what only people may")]
     PeopleOnly,
-    /// Only a bot can ask who it is.
-    #[error("ask for the caller's application without being a bot")]
+    /// Only bots may do this.
+    #[error("do as a person what only bots may")]
     BotsOnly,
-    /// The owner has as many as one may have.
-    #[error("own more than {0} applications")]
-    TooMany(i32),
+    /// The caller owns as many applications as one may own.
+    #[error("own more applications than {0}")]
+    TooManyApplications(i64),
     /// Fields that break their rules.
-    #[error("accept an application with {} invalid fields", .0.len())]
+    #[error("accept a request with {} invalid fields", .0.len())]
     Invalid(Vec<FieldError>),
-    /// A key could not be made.
-    #[error("make the keys of an application")]
-    Secret(#[from] crate::SecretError),
     /// The database failed.
-    #[error("use the database")]
+    #[error(transparent)]
     Database(#[from] db::Error),
-    /// Another context failed or refused.
-    #[error("ask another context")]
-    Asked(#[from] Failure),
-    /// No ids can be made.
-    #[error("make an id")]
+    /// No identifier could be made.
+    #[error(transparent)]
     Id(#[from] kernel::IdError),
+    /// A key could not be made, opened or used.
+    #[error(transparent)]
+    Secret(#[from] crate::keys::SecretError),
+    /// Another context refused.
+    #[error(transparent)]
+    Called(#[from] Failure),
 }
 
-/// The application is unknown, or not the caller's.
-pub const UNKNOWN_APPLICATION: ErrorRow = ErrorRow {
-    code: "UNKNOWN_APPLICATION",
-    kind: ErrorKind::NotFound,
-    dialect: 10002,
-    en: "Unknown Application",
-    tr: "Bilinmeyen uygulama",
-};
-/// The application is not installed there.
-pub const UNKNOWN_INSTALL: ErrorRow = ErrorRow {
-    code: "UNKNOWN_INSTALL",
-    kind: ErrorKind::NotFound,
-    dialect: 10011,
-    en: "the application is not installed in this community",
-    tr: "uygulama bu toplulukta kurulu değil",
-};
-/// Bots own no applications.
-pub const APPLICATION_PEOPLE_ONLY: ErrorRow = ErrorRow {
-    code: "APPLICATION_PEOPLE_ONLY",
-    kind: ErrorKind::Forbidden,
-    dialect: 20001,
-    en: "bots cannot use this endpoint",
-    tr: "botlar bu uç noktayı kullanamaz",
-};
-/// Only bots have an application of their own.
-pub const APPLICATION_BOTS_ONLY: ErrorRow = ErrorRow {
-    code: "APPLICATION_BOTS_ONLY",
-    kind: ErrorKind::Forbidden,
-    dialect: 20002,
-    en: "only bots can use this endpoint",
-    tr: "bu uç noktayı yalnızca botlar kullanabilir",
-};
-/// The limit of applications is reached.
-pub const TOO_MANY_APPLICATIONS: ErrorRow = ErrorRow {
-    code: "TOO_MANY_APPLICATIONS",
-    kind: ErrorKind::Conflict,
-    dialect: 30061,
-    en: "you own as many applications as one account may; delete one first",
-    tr: "bir hesabın sahip olabileceği kadar uygulamanız var; önce birini silin",
-};
+/// The result of an operation.
+pub type Result<T> = std::result::Result<T, Error>;
 
-/// All rows of this context.
-pub const ERRORS: &[&ErrorRow] = &[
-    &UNKNOWN_APPLICATION,
-    &UNKNOWN_INSTALL,
-    &APPLICATION_PEOPLE_ONLY,
-    &APPLICATION_BOTS_ONLY,
-    &TOO_MANY_APPLICATIONS,
-];
+macro_rules! rows {
+    ($($name:ident, $kind:ident, $dialect:literal, $en:literal, $tr:literal;)*) => {
+        $(
+            #[doc = $en]
+            pub const $name: ErrorRow = ErrorRow {
+                code: stringify!($name),
+                kind: ErrorKind::$kind,
+                dialect: $dialect,
+                en: $en,
+                tr: $tr,
+            };
+        )*
+        /// Every row of this context.
+        pub const ERRORS: &[&ErrorRow] = &[$(&$name),*];
+    };
+}
+
+rows! {
+    APPLICATION_UNKNOWN, NotFound, 10002,
+        "no such application, or it is not yours",
+        "böyle bir uygulama yok ya da sizin değil";
+    INSTALL_UNKNOWN, NotFound, 10002,
+        "the application is not installed in this community",
+        "uygulama bu topluluğa kurulu değil";
+    APPLICATION_COMMUNITY_UNKNOWN, NotFound, 10004,
+        "no such community, or you are not in it",
+        "böyle bir topluluk yok ya da üyesi değilsiniz";
+    INSTALL_NOT_ALLOWED, Forbidden, 50013,
+        "you need the permission to manage this community",
+        "bu topluluğu yönetme yetkisine ihtiyacınız var";
+    APPLICATION_PEOPLE_ONLY, Forbidden, 20001,
+        "bots cannot do this",
+        "bunu botlar yapamaz";
+    APPLICATION_BOTS_ONLY, Forbidden, 20002,
+        "only a bot can ask this about itself; use its token",
+        "bunu yalnızca bir bot kendisi için sorabilir; onun belirtecini kullanın";
+    APPLICATIONS_MAX, Invalid, 30018,
+        "you own as many applications as one account may own; delete one first",
+        "bir hesabın sahip olabileceği en çok sayıda uygulamanız var; önce birini silin";
+}
+
+impl Error {
+    /// The public row.
+    pub fn row(&self) -> &'static ErrorRow {
+        match self {
+            Error::UnknownApplication => &APPLICATION_UNKNOWN,
+            Error::UnknownInstall => &INSTALL_UNKNOWN,
+            Error::UnknownCommunity => &APPLICATION_COMMUNITY_UNKNOWN,
+            Error::MayNotManage => &INSTALL_NOT_ALLOWED,
+            Error::PeopleOnly => &APPLICATION_PEOPLE_ONLY,
+            Error::BotsOnly => &APPLICATION_BOTS_ONLY,
+            Error::TooManyApplications(_) => &APPLICATIONS_MAX,
+            Error::Invalid(_) => &INVALID_REQUEST,
+            Error::Called(failure) => failure.row,
+            Error::Database(_) | Error::Id(_) | Error::Secret(_) => &INTERNAL,
+        }
+    }
+}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let row = error.row();
         match error {
-            Error::UnknownApplication => UNKNOWN_APPLICATION.fail(),
-            Error::UnknownInstall => UNKNOWN_INSTALL.fail(),
-            Error::PeopleOnly => APPLICATION_PEOPLE_ONLY.fail(),
-            Error::BotsOnly => APPLICATION_BOTS_ONLY.fail(),
-            Error::TooMany(limit) => TOO_MANY_APPLICATIONS.fail().extra("limit", limit),
-            Error::Invalid(fields) => INVALID_REQUEST.fail().fields(fields),
-            Error::Secret(error) => INTERNAL.fail().because(error),
+            // These know by themselves whether to come back later.
             Error::Database(error) => error.into(),
-            Error::Asked(failure) => failure,
             Error::Id(error) => error.into(),
+            Error::Called(failure) => failure,
+            Error::Invalid(fields) => row.fail().fields(fields),
+            other => row.fail().because(other),
         }
     }
 }

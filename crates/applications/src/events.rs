@@ -1,23 +1,30 @@
-//! Events this context emits.
+//! What leaves this context, and what it learns from others.
 
-use jiff::Timestamp;
-use kernel::{ApplicationId, Event, EventId, UserId};
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// An application was made. `{application_id}`
+use async_trait::async_trait;
+use db::Tx;
+use db::inbox::TxHandler;
+use infra::fanout::{Body, Control, Record, Topic, Version};
+use kernel::failure::INTERNAL;
+use kernel::{CommunityId, Event, Failure, UserId};
+
+use crate::{Applications, SCHEMA, sql};
+
+/// An application was made.
 pub const APPLICATION_CREATED: &str = "applications.application_created.v1";
-/// Its name, description or granted intents changed. `{application_id, fields}`
+/// Its name, description or switches changed.
 pub const APPLICATION_UPDATED: &str = "applications.application_updated.v1";
-/// It was deleted. `{application_id}`
+/// It is gone.
 pub const APPLICATION_DELETED: &str = "applications.application_deleted.v1";
-/// Its token was replaced. `{application_id}`
+/// Its token was replaced.
 pub const TOKEN_RESET: &str = "applications.token_reset.v1";
-/// It was installed, or its rights changed. `{application_id, community_id, permissions}`
+/// It was installed, or its rights changed.
 pub const INSTALLED: &str = "applications.installed.v1";
-/// It was taken out. `{application_id, community_id}`
+/// It was taken out.
 pub const UNINSTALLED: &str = "applications.uninstalled.v1";
 
-/// Every event this build emits.
+/// All of them.
 pub const EVENTS: &[&str] = &[
     APPLICATION_CREATED,
     APPLICATION_UPDATED,
@@ -27,26 +34,65 @@ pub const EVENTS: &[&str] = &[
     UNINSTALLED,
 ];
 
-/// An event of an application; `more` is added to its data.
-pub(crate) fn event(
-    id: EventId,
-    kind: &str,
-    at: Timestamp,
-    actor: UserId,
-    application: ApplicationId,
-    more: Value,
-) -> Event {
-    let mut data = json!({"application_id": application});
-    if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
-        data.extend(more);
+const MEMBER_LEFT: &str = "communities.member_left.v1";
+const COMMUNITY_DELETED: &str = "communities.community_deleted.v1";
+const FOLLOWER: &str = "applications.installs";
+
+/// Forgets installs whose bot or community is gone.
+struct Installs;
+
+#[async_trait]
+impl TxHandler for Installs {
+    async fn handle(&self, tx: &Tx, event: &Event) -> Result<(), Failure> {
+        let community: CommunityId = field(event, "community_id")?;
+        match event.kind.as_str() {
+            MEMBER_LEFT => {
+                // People have no installs, so nothing happens for them.
+                let user: UserId = field(event, "user_id")?;
+                sql::delete_install(tx, user.cast(), community).await?;
+            }
+            COMMUNITY_DELETED => {
+                sql::delete_installs_of_community(tx, community).await?;
+            }
+            other => tracing::warn!(event.kind = other, "an event nobody asked for was brought"),
+        }
+        Ok(())
     }
-    Event {
-        id,
-        kind: kind.to_owned(),
-        at,
-        actor: Some(actor),
-        tenant: None,
-        key: application.to_string(),
-        data,
+}
+
+fn field<K>(event: &Event, name: &str) -> Result<kernel::Id<K>, Failure> {
+    let text = event.data.get(name).and_then(serde_json::Value::as_str);
+    let id = text.and_then(|text| text.parse().ok());
+    id.ok_or_else(|| {
+        let cause = format!("{} without {name}", event.kind);
+        INTERNAL.fail().because(cause)
+    })
+}
+
+/// The subscription on what happens in communities.
+pub(crate) fn consumer(this: &Arc<Applications>) -> runtime::Consumer {
+    let handler = db::inbox::Consumer::new(this.db.clone(), SCHEMA, FOLLOWER, Arc::new(Installs));
+    runtime::Consumer {
+        name: FOLLOWER,
+        kinds: &[MEMBER_LEFT, COMMUNITY_DELETED],
+        handler: Arc::new(handler),
+    }
+}
+
+impl Applications {
+    /// Tells every node that a bot's token is void.
+    pub(crate) async fn publish_revoked(&self, bot: UserId) {
+        let record = Arc::new(Record {
+            body: Body::Control(Control::BotTokenRevoked(bot)),
+            community: None,
+            channel: None,
+            version: Version::None,
+            epoch: 0,
+            ephemeral: false,
+        });
+        if let Err(error) = self.fanout.publish(Topic::Revoked, record).await {
+            // Nodes ask again when their cached answer runs out, after half a minute at most.
+            tracing::warn!(%error, "could not tell nodes of a void bot token");
+        }
     }
 }

@@ -9,144 +9,155 @@ use web_kit::{Caller, Created, Doc, Json, NoContent, Path, Result, Routes, Table
 
 use crate::Applications;
 use crate::error::{
-    APPLICATION_BOTS_ONLY, APPLICATION_PEOPLE_ONLY, TOO_MANY_APPLICATIONS, UNKNOWN_APPLICATION,
-    UNKNOWN_INSTALL,
+    APPLICATION_BOTS_ONLY, APPLICATION_COMMUNITY_UNKNOWN, APPLICATION_PEOPLE_ONLY,
+    APPLICATION_UNKNOWN, APPLICATIONS_MAX, INSTALL_NOT_ALLOWED, INSTALL_UNKNOWN,
 };
-use crate::model::{ApplicationObject, Edit, Install, InstallRequest, NewApplication, TokenObject};
+use crate::model::{
+    Application, CreateApplication, Install, NewToken, NewlyMade, PutInstall, UpdateApplication,
+};
 
-const CREATE: Rule = Rule::new("create_application", 10, Duration::from_secs(600));
-const RESET: Rule = Rule::new("reset_bot_token", 10, Duration::from_secs(600));
+const CREATE: Rule = Rule::new("application_create", 10, Duration::from_secs(600));
+const RESET: Rule = Rule::new("bot_token_reset", 10, Duration::from_secs(600));
 
 type App = State<Arc<Applications>>;
+type Build = Routes<Arc<Applications>>;
 
-/// The table.
-pub(crate) fn routes(applications: Arc<Applications>) -> Table {
-    let rows = Table::new("applications", applications)
-        .post("/api/v10/applications", create, create_doc())
+/// The table of routes.
+pub fn table(this: Arc<Applications>) -> Table {
+    let routes = Table::new("applications", this);
+    let routes = application_routes(routes);
+    let routes = bot_routes(routes);
+    install_routes(routes).build()
+}
+
+fn application_routes(routes: Build) -> Build {
+    let own = |summary| Doc::new(summary).errors(&[&APPLICATION_UNKNOWN, &APPLICATION_PEOPLE_ONLY]);
+    routes
+        .post(
+            "/api/v10/applications",
+            create_application,
+            Doc::new("Make an application with its bot; the token is shown once")
+                .limit(CREATE)
+                .body::<CreateApplication>()
+                .returns::<NewlyMade>(201)
+                .errors(&[&APPLICATIONS_MAX, &APPLICATION_PEOPLE_ONLY]),
+        )
         .get(
             "/api/v10/applications",
-            list,
-            Doc::new("List your applications")
-                .returns_list::<ApplicationObject>(200)
+            list_applications,
+            Doc::new("List the caller's applications")
+                .returns_list::<Application>(200)
                 .errors(&[&APPLICATION_PEOPLE_ONLY]),
         )
-        .get("/api/v10/applications/@me", own, own_doc())
-        .get("/api/v10/oauth2/applications/@me", own, own_doc())
         .get(
             "/api/v10/applications/{application_id}",
-            find,
-            Doc::new("Get one of your applications")
-                .returns::<ApplicationObject>(200)
-                .errors(&[&UNKNOWN_APPLICATION, &APPLICATION_PEOPLE_ONLY]),
+            get_application,
+            own("Read an application").returns::<Application>(200),
         )
         .patch(
             "/api/v10/applications/{application_id}",
-            edit,
-            Doc::new("Change one of your applications")
-                .body::<Edit>()
-                .returns::<ApplicationObject>(200)
-                .errors(&[&UNKNOWN_APPLICATION, &APPLICATION_PEOPLE_ONLY]),
+            update_application,
+            own("Change an application, or switch its privileged intents")
+                .body::<UpdateApplication>()
+                .returns::<Application>(200),
         )
         .delete(
             "/api/v10/applications/{application_id}",
-            delete,
-            Doc::new("Delete one of your applications")
-                .describe("Its token is void at once and its bot leaves every community.")
-                .returns_nothing(204)
-                .errors(&[&UNKNOWN_APPLICATION, &APPLICATION_PEOPLE_ONLY]),
+            delete_application,
+            own("Delete an application and its bot").returns_nothing(204),
         )
+}
+
+fn bot_routes(routes: Build) -> Build {
+    let mine = |summary| {
+        Doc::new(summary)
+            .returns::<Application>(200)
+            .errors(&[&APPLICATION_BOTS_ONLY])
+    };
+    routes
         .post(
             "/api/v10/applications/{application_id}/bot/reset-token",
             reset_token,
-            Doc::new("Replace the bot's token")
-                .describe("The new one is shown this once; sockets of the old one close.")
+            Doc::new("Replace a bot's token; it is shown once")
                 .limit(RESET)
-                .returns::<TokenObject>(200)
-                .errors(&[&UNKNOWN_APPLICATION, &APPLICATION_PEOPLE_ONLY]),
-        );
-    installs(rows).build()
+                .returns::<NewToken>(200)
+                .errors(&[&APPLICATION_UNKNOWN, &APPLICATION_PEOPLE_ONLY]),
+        )
+        .get(
+            "/api/v10/applications/@me",
+            get_own_application,
+            mine("Read the application of the calling bot"),
+        )
+        .get(
+            "/api/v10/oauth2/applications/@me",
+            get_current_application,
+            mine("The same, under the path some libraries use"),
+        )
 }
 
-fn installs(rows: Routes<Arc<Applications>>) -> Routes<Arc<Applications>> {
-    rows.get(
-        "/api/v10/applications/{application_id}/installs/{guild_id}",
-        find_install,
-        Doc::new("See whether one of your applications is installed in a community")
-            .returns::<Install>(200)
-            .errors(&[
-                &UNKNOWN_APPLICATION,
-                &UNKNOWN_INSTALL,
-                &APPLICATION_PEOPLE_ONLY,
-            ]),
-    )
-    .put(
-        "/api/v10/applications/{application_id}/installs/{guild_id}",
-        install,
-        Doc::new("Install an application, or change the rights of its bot")
-            .describe("Needs MANAGE_GUILD in the community, and every right that is given.")
-            .body::<InstallRequest>()
-            .returns::<Install>(200)
-            .errors(&[&UNKNOWN_APPLICATION, &APPLICATION_PEOPLE_ONLY]),
-    )
-    .delete(
-        "/api/v10/applications/{application_id}/installs/{guild_id}",
-        uninstall,
-        Doc::new("Take an application out of a community")
-            .describe("Needs MANAGE_GUILD in the community.")
-            .returns_nothing(204)
-            .errors(&[&UNKNOWN_APPLICATION, &APPLICATION_PEOPLE_ONLY]),
-    )
+fn install_routes(routes: Build) -> Build {
+    let there = |summary| {
+        Doc::new(summary).errors(&[
+            &APPLICATION_UNKNOWN,
+            &APPLICATION_COMMUNITY_UNKNOWN,
+            &INSTALL_NOT_ALLOWED,
+            &APPLICATION_PEOPLE_ONLY,
+        ])
+    };
+    routes
+        .get(
+            "/api/v10/applications/{application_id}/installs/{guild_id}",
+            get_install,
+            there("Read how an application is installed")
+                .returns::<Install>(200)
+                .errors(&[&INSTALL_UNKNOWN]),
+        )
+        .put(
+            "/api/v10/applications/{application_id}/installs/{guild_id}",
+            put_install,
+            there("Install an application, or change its rights")
+                .body::<PutInstall>()
+                .returns::<Install>(200),
+        )
+        .delete(
+            "/api/v10/applications/{application_id}/installs/{guild_id}",
+            delete_install,
+            there("Take an application out of a community")
+                .returns_nothing(204)
+                .errors(&[&INSTALL_UNKNOWN]),
+        )
 }
 
-fn create_doc() -> Doc {
-    Doc::new("Make an application and its bot")
-        .describe("`token` is shown in this answer only. An `Idempotency-Key` is ignored, because a stored answer would be a stored secret.")
-        .limit(CREATE)
-        .body::<NewApplication>()
-        .returns::<ApplicationObject>(201)
-        .errors(&[&TOO_MANY_APPLICATIONS, &APPLICATION_PEOPLE_ONLY])
-}
-
-fn own_doc() -> Doc {
-    Doc::new("Get the calling bot's application")
-        .returns::<ApplicationObject>(200)
-        .errors(&[&APPLICATION_BOTS_ONLY])
-}
-
-async fn create(
+async fn create_application(
     State(app): App,
     caller: Caller,
-    Json(new): Json<NewApplication>,
-) -> Result<Created<ApplicationObject>> {
+    Json(new): Json<CreateApplication>,
+) -> Result<Created<NewlyMade>> {
     Ok(Created(app.create_application(&caller, new).await?))
 }
 
-async fn list(State(app): App, caller: Caller) -> Result<Json<Vec<ApplicationObject>>> {
+async fn list_applications(State(app): App, caller: Caller) -> Result<Json<Vec<Application>>> {
     Ok(Json(app.list_applications(&caller).await?))
 }
 
-async fn own(State(app): App, caller: Caller) -> Result<Json<ApplicationObject>> {
-    Ok(Json(app.own_application(&caller).await?))
-}
-
-async fn find(
+async fn get_application(
     State(app): App,
     caller: Caller,
     Path(id): Path<ApplicationId>,
-) -> Result<Json<ApplicationObject>> {
+) -> Result<Json<Application>> {
     Ok(Json(app.application(&caller, id).await?))
 }
 
-async fn edit(
+async fn update_application(
     State(app): App,
     caller: Caller,
     Path(id): Path<ApplicationId>,
-    Json(edit): Json<Edit>,
-) -> Result<Json<ApplicationObject>> {
-    Ok(Json(app.edit_application(&caller, id, edit).await?))
+    Json(patch): Json<UpdateApplication>,
+) -> Result<Json<Application>> {
+    Ok(Json(app.update_application(&caller, id, patch).await?))
 }
 
-async fn delete(
+async fn delete_application(
     State(app): App,
     caller: Caller,
     Path(id): Path<ApplicationId>,
@@ -159,37 +170,40 @@ async fn reset_token(
     State(app): App,
     caller: Caller,
     Path(id): Path<ApplicationId>,
-) -> Result<Json<TokenObject>> {
-    Ok(Json(TokenObject {
-        token: app.reset_token(&caller, id).await?,
-    }))
+) -> Result<Json<NewToken>> {
+    Ok(Json(app.reset_token(&caller, id).await?))
 }
 
-async fn find_install(
+async fn get_own_application(State(app): App, caller: Caller) -> Result<Json<Application>> {
+    Ok(Json(app.application_of_bot(&caller).await?))
+}
+
+async fn get_current_application(State(app): App, caller: Caller) -> Result<Json<Application>> {
+    Ok(Json(app.application_of_bot(&caller).await?))
+}
+
+async fn get_install(
     State(app): App,
     caller: Caller,
     Path((id, community)): Path<(ApplicationId, CommunityId)>,
 ) -> Result<Json<Install>> {
-    Ok(Json(app.find_install(&caller, id, community).await?))
+    Ok(Json(app.install(&caller, id, community).await?))
 }
 
-async fn install(
+async fn put_install(
     State(app): App,
     caller: Caller,
     Path((id, community)): Path<(ApplicationId, CommunityId)>,
-    Json(request): Json<InstallRequest>,
+    Json(put): Json<PutInstall>,
 ) -> Result<Json<Install>> {
-    Ok(Json(
-        app.install(&caller, id, community, request.permissions)
-            .await?,
-    ))
+    Ok(Json(app.put_install(&caller, id, community, put).await?))
 }
 
-async fn uninstall(
+async fn delete_install(
     State(app): App,
     caller: Caller,
     Path((id, community)): Path<(ApplicationId, CommunityId)>,
 ) -> Result<NoContent> {
-    app.uninstall(&caller, id, community).await?;
+    app.delete_install(&caller, id, community).await?;
     Ok(NoContent)
 }

@@ -1,48 +1,54 @@
-//! Applications: bots, their tokens, and where they are installed.
+//! Applications: bots, their tokens, and the communities they are installed in.
 //!
 //! # Invariants
-//! 1. An application and its bot user bear the same id.
-//! 2. A token is shown once and stored as its SHA-256; at most one is valid per application.
-//! 3. A token that was replaced has no socket a moment later.
-//! 4. Only the owner sees or changes an application; for all others it does not exist. Anybody may
-//!    install one where they manage a community.
-//! 5. A privileged intent is granted to an application, never asked for by its bot alone. New
-//!    applications have members and message content, as unverified bots of small communities have
-//!    elsewhere; presences must be switched on by the owner.
+//! 1. An application, its bot user and nobody else share an id.
+//! 2. An application has one token. It is shown once; the database holds its SHA-256. A token that
+//!    was replaced is void with the commit, and its sockets are told to close.
+//! 3. The private signing key leaves memory only wrapped, under a key derived from the root secret
+//!    and bound to the application.
+//! 4. Somebody else's application does not exist, but a public one can be installed by everybody.
+//! 5. Rights in a community are judged by communities alone. `installs` follows what happened
+//!    there: who removes the bot removes the install.
+//! 6. A deleted application is void with the commit; taking its bot out everywhere is finished by a
+//!    job, however often another context is away.
+//! 7. No other context is called inside a transaction.
 //!
-//! # Deliberately absent
-//! Commands, interactions and webhooks; membership of bots, which is communities' own.
+//! Privileged intents are the owner's switch; see `model.rs`.
 //!
-//! # Events
-//! Out: [`EVENTS`]. In: none.
+//! Events out: [`EVENTS`]. Events in: `communities.member_left.v1`,
+//! `communities.community_deleted.v1`.
 //!
-//! Begin reading with `operations.rs`.
+//! Begin reading with [`Applications`], then `applications.rs` and `installs.rs`.
 
+mod applications;
 mod calls;
 pub mod error;
 pub mod events;
 mod http;
+mod installs;
+mod jobs;
+mod keys;
 mod model;
-mod operations;
-mod secrets;
 mod sql;
 
 use std::sync::Arc;
 
-use contracts::{Communities, Identity};
 use infra::fanout::Fanout;
-use kernel::{Ids, SharedClock, SharedRng};
-use runtime::{Check, Module};
+use kernel::{ApplicationId, Event, Ids, SharedClock, SharedRng, UserId};
+use serde_json::Value;
 
-pub use error::{ERRORS, Error};
+pub use error::{ERRORS, Error, Result};
 pub use events::EVENTS;
-pub use model::{ApplicationObject, Edit, Install, NewApplication};
-pub use secrets::{SecretError, Settings};
+pub use http::table;
+pub use keys::{Keys, MIN_ROOT_BYTES, SecretError};
+pub use model::{
+    Application, CreateApplication, Install, NewToken, NewlyMade, PutInstall, UpdateApplication,
+};
 
-/// The schema of this context.
-pub const SCHEMA: &str = "applications";
+/// The context's schema.
+pub(crate) const SCHEMA: &str = "applications";
 
-/// The schema's history, oldest first.
+/// The context's migrations.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
     schema: SCHEMA,
     files: &[(
@@ -51,39 +57,58 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
     )],
 };
 
-/// What the context stands on.
+/// Values of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Applications one account may own.
+    pub applications_per_user: i64,
+    /// The key derived from the root secret.
+    pub keys: Keys,
+}
+
+impl Settings {
+    /// The built-in values over `keys`.
+    pub fn new(keys: Keys) -> Self {
+        Settings {
+            applications_per_user: 25,
+            keys,
+        }
+    }
+}
+
+/// What the context works with.
 pub struct Deps {
-    /// Its database.
+    /// A pool with the rights of `applications_app`.
     pub db: db::Db,
     /// Makes identifiers.
     pub ids: Arc<Ids>,
     /// Tells the time.
     pub clock: SharedClock,
-    /// Makes tokens and keys.
+    /// Makes secrets.
     pub rng: SharedRng,
-    /// Tells sockets of replaced tokens.
+    /// Tells sockets of void tokens.
     pub fanout: Arc<dyn Fanout>,
-    /// Makes bot users.
-    pub identity: Arc<dyn Identity>,
-    /// Makes bots members.
-    pub communities: Arc<dyn Communities>,
+    /// Keeps the bots' accounts.
+    pub identity: Arc<dyn contracts::Identity>,
+    /// Lets bots in and out.
+    pub communities: Arc<dyn contracts::Communities>,
     /// Values of the configuration.
     pub settings: Settings,
 }
 
-/// The context.
+/// The context: every operation is a method.
 pub struct Applications {
-    db: db::Db,
-    ids: Arc<Ids>,
-    clock: SharedClock,
-    rng: SharedRng,
-    fanout: Arc<dyn Fanout>,
-    identity: Arc<dyn Identity>,
-    communities: Arc<dyn Communities>,
-    settings: Settings,
+    pub(crate) db: db::Db,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) clock: SharedClock,
+    pub(crate) rng: SharedRng,
+    pub(crate) fanout: Arc<dyn Fanout>,
+    pub(crate) identity: Arc<dyn contracts::Identity>,
+    pub(crate) communities: Arc<dyn contracts::Communities>,
+    pub(crate) settings: Settings,
 }
 
-/// Puts the context together; touches no database.
+/// Puts the context together.
 pub fn build(deps: Deps) -> Arc<Applications> {
     Arc::new(Applications {
         db: deps.db,
@@ -97,28 +122,47 @@ pub fn build(deps: Deps) -> Arc<Applications> {
     })
 }
 
-/// The routes, for the composition and for the documentation.
-pub fn tables(applications: Arc<Applications>) -> web_kit::Table {
-    http::routes(applications)
-}
-
-/// The context, ready to be composed.
-pub fn module(applications: Arc<Applications>) -> Module {
-    let db = applications.db.clone();
-    Module {
+/// What the composition needs of the context.
+pub fn module(this: &Arc<Applications>) -> runtime::Module {
+    let db = this.db.clone();
+    runtime::Module {
         name: SCHEMA,
-        jobs: Vec::new(),
-        consumers: Vec::new(),
-        health: vec![Check::required("applications.database", move || {
-            let db = db.clone();
-            async move { db.ping().await.map_err(|error| error.to_string()) }
-        })],
-        routes: tables(applications).router(),
+        routes: table(Arc::clone(this)).router(),
+        jobs: jobs::jobs(this),
+        consumers: vec![events::consumer(this)],
+        health: vec![runtime::Check::required(
+            "applications.database",
+            move || {
+                let db = db.clone();
+                async move { db.ping().await.map_err(|error| error.to_string()) }
+            },
+        )],
     }
 }
 
-/// Every statement of the crate, for the test that prepares each.
+/// Every statement, for the test that prepares each.
 #[doc(hidden)]
 pub fn statements() -> &'static [&'static db::Sql] {
     sql::ALL
+}
+
+impl Applications {
+    /// An event of this context.
+    pub(crate) fn event(
+        &self,
+        kind: &'static str,
+        actor: UserId,
+        application: ApplicationId,
+        data: Value,
+    ) -> Result<Event> {
+        Ok(Event {
+            id: self.ids.next()?,
+            kind: kind.to_owned(),
+            at: self.clock.now(),
+            actor: Some(actor),
+            tenant: None,
+            key: application.to_string(),
+            data,
+        })
+    }
 }

@@ -1,200 +1,174 @@
-//! Types of applications and their rules.
+//! Rows, the objects made from them, and the rules of requests. Pure.
 
 use contracts::identity::User;
+use db::FromRow;
 use jiff::Timestamp;
 use kernel::perm::Chat;
 use kernel::{ApplicationId, CommunityId, FieldError, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
-/// Gateway bits of the intents that must be granted: members, presences, message content.
-pub(crate) const PRIVILEGED: i64 = (1 << 1) | (1 << 8) | (1 << 15);
-/// What a new application is granted.
-pub(crate) const GRANTED_AT_FIRST: i64 = (1 << 1) | (1 << 15);
-/// The dialect's application flags of the same three, in their form for bots of few communities.
-const FLAGS: [(i64, u32); 3] = [(1 << 8, 1 << 13), (1 << 1, 1 << 15), (1 << 15, 1 << 19)];
-/// Longest name and description, in characters.
-const MAX_NAME: usize = 32;
-const MAX_DESCRIPTION: usize = 400;
+/// Privileged gateway intents with the flag by which the dialect shows that one is granted.
+///
+/// The owner switches them on and off; nobody else has to agree, however many communities the
+/// application is in: the instance's people install it or do not.
+const PRIVILEGED: [(u64, u32); 3] = [
+    (1 << 1, 1 << 15),  // members
+    (1 << 8, 1 << 13),  // presences
+    (1 << 15, 1 << 19), // message content
+];
+/// Flags that stand for the same when a client sends them: those of verified applications.
+const VERIFIED_FLAGS: [(u64, u32); 3] = [(1 << 1, 1 << 14), (1 << 8, 1 << 12), (1 << 15, 1 << 18)];
+/// What a new application is granted: members and message content. Presences are costly.
+pub(crate) const DEFAULT_INTENTS: u64 = (1 << 1) | (1 << 15);
 
-/// An application as it is stored.
-#[derive(Debug, Clone, db::FromRow)]
+/// All privileged intents.
+const ALL_PRIVILEGED: u64 = (1 << 1) | (1 << 8) | (1 << 15);
+
+/// The dialect's flags for granted intents.
+pub(crate) fn flags_of(intents: u64) -> u32 {
+    PRIVILEGED
+        .iter()
+        .filter(|(intent, _)| intents & intent != 0)
+        .fold(0, |flags, (_, flag)| flags | flag)
+}
+
+/// The intents a client asks for with flags.
+fn intents_of(flags: u32) -> u64 {
+    PRIVILEGED
+        .iter()
+        .chain(&VERIFIED_FLAGS)
+        .filter(|(_, flag)| flags & flag != 0)
+        .fold(0, |intents, (intent, _)| intents | intent)
+}
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub(crate) struct ApplicationRow {
     pub(crate) id: ApplicationId,
     pub(crate) owner_id: UserId,
     pub(crate) name: String,
-    pub(crate) description: String,
     pub(crate) icon: Option<String>,
-    pub(crate) public_key: Vec<u8>,
-    pub(crate) granted_intents: i64,
+    pub(crate) description: String,
+    pub(crate) bot_public: bool,
+    pub(crate) require_code_grant: bool,
+    pub(crate) intents: i64,
+    pub(crate) verify_key: Vec<u8>,
+    pub(crate) communities: i64,
 }
 
 impl ApplicationRow {
+    /// Its bot user bears its id.
     pub(crate) fn bot(&self) -> UserId {
         self.id.cast()
     }
 
-    /// The dialect's flags that follow from granted intents.
-    pub(crate) fn flags(&self) -> u32 {
-        flags_of(self.granted_intents)
+    /// The privileged intents it was granted.
+    pub(crate) fn granted(&self) -> u64 {
+        u64::try_from(self.intents).unwrap_or(0) & ALL_PRIVILEGED
     }
-}
 
-pub(crate) fn flags_of(granted: i64) -> u32 {
-    FLAGS
-        .iter()
-        .filter(|(intent, _)| granted & intent != 0)
-        .fold(0, |flags, (_, flag)| flags | flag)
-}
-
-/// The intents a set of flags grants; none when a flag cannot be set by an owner.
-pub(crate) fn intents_of(flags: u32) -> Option<i64> {
-    let known = FLAGS.iter().fold(0, |known, (_, flag)| known | flag);
-    if flags & !known != 0 {
-        return None;
-    }
-    let granted = FLAGS.iter().filter(|(_, flag)| flags & flag != 0);
-    Some(granted.fold(0, |intents, (intent, _)| intents | intent))
-}
-
-/// A request for a new application.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[schema(as = applications::NewApplication)]
-pub struct NewApplication {
-    /// 1 to 32 characters; also the bot's name.
-    pub name: String,
-    /// Up to 400 characters.
-    #[serde(default)]
-    pub description: Option<String>,
-}
-
-/// A change of an application; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[schema(as = applications::EditApplication)]
-pub struct Edit {
-    /// 1 to 32 characters.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Up to 400 characters.
-    #[serde(default)]
-    pub description: Option<String>,
-    /// Which privileged intents are on: 8192 presences, 32768 members, 524288 message content.
-    #[serde(default)]
-    pub flags: Option<u32>,
-}
-
-impl NewApplication {
-    pub(crate) fn check(self) -> Result<(String, String), Error> {
-        let description = self.description.unwrap_or_default();
-        let edit = Edit {
-            name: Some(self.name),
-            description: Some(description),
-            flags: None,
-        };
-        let edit = edit.check()?;
-        Ok((
-            edit.name.unwrap_or_default(),
-            edit.description.unwrap_or_default(),
-        ))
-    }
-}
-
-impl Edit {
-    pub(crate) fn check(self) -> Result<Edit, Error> {
-        let mut errors = Vec::new();
-        let name = self.name.map(|name| name.trim().to_owned());
-        if name
-            .as_ref()
-            .is_some_and(|name| name.is_empty() || name.chars().count() > MAX_NAME)
-        {
-            let detail = format!("a name has 1 to {MAX_NAME} characters");
-            errors.push(FieldError::new("/name", "BASE_TYPE_BAD_LENGTH", detail));
-        }
-        if self
-            .description
-            .as_ref()
-            .is_some_and(|text| text.chars().count() > MAX_DESCRIPTION)
-        {
-            let detail = format!("a description has up to {MAX_DESCRIPTION} characters");
-            errors.push(FieldError::new(
-                "/description",
-                "BASE_TYPE_MAX_LENGTH",
-                detail,
-            ));
-        }
-        if self.flags.is_some_and(|flags| intents_of(flags).is_none()) {
-            let detail = "only the flags of privileged intents can be set";
-            errors.push(FieldError::new("/flags", "BASE_TYPE_CHOICES", detail));
-        }
-        if errors.is_empty() {
-            Ok(Edit { name, ..self })
-        } else {
-            Err(Error::Invalid(errors))
+    /// In the dialect's form.
+    pub(crate) fn object(&self, owner: User, bot: User) -> Application {
+        Application {
+            id: self.id,
+            name: self.name.clone(),
+            icon: self.icon.clone(),
+            description: self.description.clone(),
+            bot_public: self.bot_public,
+            bot_require_code_grant: self.require_code_grant,
+            verify_key: hex(&self.verify_key),
+            flags: flags_of(self.granted()),
+            intents: self.granted(),
+            owner,
+            team: None,
+            bot,
+            approximate_guild_count: self.communities,
         }
     }
 }
 
-/// The bot of an application, in short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = applications::Bot)]
-pub struct BotObject {
-    /// The bot user; the same number as the application.
-    pub id: UserId,
-    /// Its unique name.
-    pub username: String,
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An application in the dialect's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = applications::Application)]
-pub struct ApplicationObject {
-    /// The application.
+pub struct Application {
+    /// The application; also its bot's id.
     pub id: ApplicationId,
-    /// Its name.
+    /// Name.
     pub name: String,
     /// Icon hash; none yet.
     pub icon: Option<String>,
-    /// What it does.
+    /// Description.
     pub description: String,
-    /// Whether others may install it; always.
+    /// Whether others than its owner may install it.
     pub bot_public: bool,
-    /// Always false: installing needs no code grant.
+    /// Whether installing asks for a code grant.
     pub bot_require_code_grant: bool,
-    /// Ed25519 public key in hex, for interactions over HTTP.
+    /// Ed25519 public key in hexadecimal, for interactions sent to an address.
     pub verify_key: String,
-    /// The dialect's flags; they tell which privileged intents are granted.
+    /// Dialect's flags: which privileged intents are granted.
     pub flags: u32,
-    /// Who owns it.
+    /// The same as gateway bits.
+    pub intents: u64,
+    /// Who made it.
     pub owner: User,
-    /// Teams do not exist here.
-    pub team: Option<serde_json::Value>,
+    /// Always null: no teams yet.
+    #[schema(value_type = Option<Object>)]
+    pub team: Option<()>,
     /// Its bot.
-    pub bot: BotObject,
-    /// The bot's token; only in the answer that made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
+    pub bot: User,
+    /// In how many communities it is installed.
+    pub approximate_guild_count: i64,
 }
 
-/// A new token.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+/// A new application, with its token, which is shown this once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = applications::Created)]
+pub struct NewlyMade {
+    /// The application.
+    #[serde(flatten)]
+    pub application: Application,
+    /// The bot's token.
+    pub token: String,
+}
+
+/// A new token, shown this once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = applications::Token)]
-pub(crate) struct TokenObject {
-    /// Shown this once.
-    pub(crate) token: String,
+pub struct NewToken {
+    /// The bot's token.
+    pub token: String,
 }
 
-/// A request to install an application.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[schema(as = applications::InstallRequest)]
-pub(crate) struct InstallRequest {
-    /// Rights of the bot's role.
-    #[serde(default)]
-    pub(crate) permissions: Chat,
+/// An application in a community.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub(crate) struct InstallRow {
+    pub(crate) application_id: ApplicationId,
+    pub(crate) community_id: CommunityId,
+    pub(crate) permissions: i64,
+    pub(crate) installer_id: UserId,
+    pub(crate) installed_at: Timestamp,
 }
 
-/// Where an application is installed.
+impl InstallRow {
+    pub(crate) fn object(&self) -> Install {
+        Install {
+            application_id: self.application_id,
+            guild_id: self.community_id,
+            permissions: Chat::from_stored(self.permissions),
+            installer_id: self.installer_id,
+            installed_at: self.installed_at,
+        }
+    }
+}
+
+/// An application in a community.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = applications::Install)]
 pub struct Install {
@@ -202,12 +176,108 @@ pub struct Install {
     pub application_id: ApplicationId,
     /// The community.
     pub guild_id: CommunityId,
-    /// Rights of the bot's role, as they were asked for last.
+    /// Rights asked for its role.
     pub permissions: Chat,
-    /// When it was installed, or its rights changed.
+    /// Who installed it.
+    pub installer_id: UserId,
+    /// When.
     #[serde(with = "kernel::time::dialect_form")]
     #[schema(value_type = String, format = DateTime)]
     pub installed_at: Timestamp,
+}
+
+/// A new application.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = applications::CreateApplication)]
+pub struct CreateApplication {
+    /// Name, 1 to 32 characters.
+    pub name: String,
+    /// Description, at most 400 characters.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// Changes of an application; absent fields stay.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = applications::UpdateApplication)]
+pub struct UpdateApplication {
+    /// Name, 1 to 32 characters.
+    pub name: Option<String>,
+    /// Description, at most 400 characters.
+    pub description: Option<String>,
+    /// Whether others than its owner may install it.
+    pub bot_public: Option<bool>,
+    /// Whether installing asks for a code grant.
+    pub bot_require_code_grant: Option<bool>,
+    /// Dialect's flags; those of privileged intents switch them, others are ignored.
+    pub flags: Option<u32>,
+    /// Privileged intents as gateway bits; others are ignored. Wins over `flags`.
+    pub intents: Option<u64>,
+}
+
+/// What an application shall be allowed in a community.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = applications::PutInstall)]
+pub struct PutInstall {
+    /// Rights of its role.
+    pub permissions: Chat,
+}
+
+impl CreateApplication {
+    pub(crate) fn checked(self) -> Result<(String, String)> {
+        let mut errors = Vec::new();
+        let name = text(&mut errors, "/name", &self.name, 1, 32);
+        let description = self.description.unwrap_or_default();
+        let description = text(&mut errors, "/description", &description, 0, 400);
+        done(errors).map(|()| (name, description))
+    }
+}
+
+impl UpdateApplication {
+    /// The row after the change.
+    pub(crate) fn apply(self, mut row: ApplicationRow) -> Result<ApplicationRow> {
+        let mut errors = Vec::new();
+        if let Some(name) = &self.name {
+            row.name = text(&mut errors, "/name", name, 1, 32);
+        }
+        if let Some(description) = &self.description {
+            row.description = text(&mut errors, "/description", description, 0, 400);
+        }
+        row.bot_public = self.bot_public.unwrap_or(row.bot_public);
+        row.require_code_grant = self
+            .bot_require_code_grant
+            .unwrap_or(row.require_code_grant);
+        if let Some(intents) = self.intents.or(self.flags.map(intents_of)) {
+            row.intents = i64::try_from(intents & ALL_PRIVILEGED).unwrap_or(0);
+        }
+        done(errors).map(|()| row)
+    }
+}
+
+fn text(errors: &mut Vec<FieldError>, pointer: &str, text: &str, min: usize, max: usize) -> String {
+    let text = text.trim();
+    let length = text.chars().count();
+    if length < min {
+        let detail = format!("must have at least {min} characters");
+        errors.push(FieldError::new(pointer, "TOO_SHORT", detail));
+    } else if length > max {
+        let detail = format!("must have at most {max} characters");
+        errors.push(FieldError::new(pointer, "TOO_LONG", detail));
+    } else if text.contains('\0') {
+        let detail = "must not hold a NUL character";
+        errors.push(FieldError::new(pointer, "INVALID", detail));
+    }
+    text.to_owned()
+}
+
+fn done(errors: Vec<FieldError>) -> Result<()> {
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(errors))
+    }
 }
 
 #[cfg(test)]
@@ -215,32 +285,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_and_intents_are_one_thing() {
-        for bits in 0..8_i64 {
-            let intents = FLAGS
-                .iter()
-                .enumerate()
-                .filter(|(place, _)| bits >> place & 1 == 1)
-                .fold(0, |all, (_, (intent, _))| all | intent);
-            assert_eq!(intents_of(flags_of(intents)), Some(intents));
+    fn intents_and_flags_stand_for_each_other() {
+        for intents in [0, 1 << 1, 1 << 8, 1 << 15, ALL_PRIVILEGED, DEFAULT_INTENTS] {
+            assert_eq!(intents_of(flags_of(intents)), intents);
         }
-        assert_eq!(intents_of(1), None);
-        assert_eq!(GRANTED_AT_FIRST & !PRIVILEGED, 0);
+        assert_eq!(flags_of(DEFAULT_INTENTS), (1 << 15) | (1 << 19));
+        assert_eq!(
+            intents_of(1 << 14),
+            1 << 1,
+            "flags of verified applications count"
+        );
+        assert_eq!(intents_of(1), 0);
     }
 
     #[test]
-    fn edges_of_the_rules() {
-        let check = |name: String, description: String| {
-            NewApplication {
-                name,
-                description: Some(description),
-            }
-            .check()
-        };
-        assert!(check("x".into(), String::new()).is_ok());
-        assert!(check("ğ".repeat(MAX_NAME), "d".repeat(MAX_DESCRIPTION)).is_ok());
-        assert!(check(" ".into(), String::new()).is_err());
-        assert!(check("x".repeat(MAX_NAME + 1), String::new()).is_err());
-        assert!(check("x".into(), "d".repeat(MAX_DESCRIPTION + 1)).is_err());
+    fn names_and_descriptions_are_bounded_at_both_ends() {
+        for (name, length, good) in [
+            ("a".to_owned(), 400, true),
+            ("ş".repeat(32), 0, true),
+            ("ş".repeat(33), 0, false),
+            (" ".to_owned(), 0, false),
+            ("a".to_owned(), 401, false),
+        ] {
+            let description = Some("d".repeat(length));
+            let new = CreateApplication { name, description };
+            assert_eq!(new.checked().is_ok(), good, "{length}");
+        }
     }
 }

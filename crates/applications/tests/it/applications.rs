@@ -1,275 +1,210 @@
-use anyhow::Result;
-use applications::Settings;
-use contracts::Applications as _;
-use kernel::digest::sha256;
-use secrecy::SecretString;
-use serde_json::{Value, json};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use kernel::{Caller, UserId};
+use serde_json::json;
 
-use crate::world::{AYSE, MEHMET, World};
+use crate::fixture::{NONE, OTHER, OWNER, World, masked};
 
 #[tokio::test]
-async fn application_is_made_with_a_bot_and_shows_its_token_once() -> Result<()> {
-    let world = World::new().await?;
-    let body = json!({"name": " Pinger ", "description": "answers", "junk": 1});
-    let reply = world
-        .call("POST", "/applications", AYSE, body)
-        .await?
-        .expect(201)?;
-    let id = reply.json["id"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(reply.json["name"], "Pinger");
-    assert_eq!(reply.json["bot"]["id"], json!(id));
-    assert_eq!(reply.json["owner"]["username"], "ayse");
-    assert_eq!(reply.json["verify_key"].as_str().map(str::len), Some(64));
-    assert_eq!(reply.json["flags"], (1 << 15) | (1 << 19));
-    let token = reply.json["token"].as_str().unwrap_or_default();
-    let bot = world
-        .app
-        .resolve_token(sha256(token.as_bytes()))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (bot.application.to_string(), bot.granted_intents),
-        (id.clone(), (1 << 1) | (1 << 15))
-    );
-    let again = world
-        .call("GET", &format!("/applications/{id}"), AYSE, Value::Null)
-        .await?;
-    assert!(again.expect(200)?.json.get("token").is_none());
-    let list = world
-        .call("GET", "/applications", AYSE, Value::Null)
-        .await?
-        .expect(200)?;
-    assert_eq!(list.json.as_array().map(Vec::len), Some(1));
-    assert_eq!(
-        world.events().await?,
-        ["applications.application_created.v1"]
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn everything_is_the_owners_alone() -> Result<()> {
-    let world = World::new().await?;
-    let (id, _) = world.application().await?;
-    let one = format!("/applications/{id}");
-    let reset = format!("{one}/bot/reset-token");
-    for (method, path, body) in [
-        ("GET", &one, Value::Null),
-        ("PATCH", &one, json!({"name": "mine"})),
-        ("DELETE", &one, Value::Null),
-        ("POST", &reset, Value::Null),
-        ("GET", &format!("{one}/installs/4194304"), Value::Null),
-    ] {
-        let other = world.call(method, path, MEHMET, body.clone()).await?;
-        assert_eq!(
-            (other.status.as_u16(), other.json["code"].as_i64()),
-            (404, Some(10002)),
-            "{method} {path}"
-        );
-        let nobody = world.call(method, path, (), body.clone()).await?;
-        assert_eq!(nobody.status, 401, "{method} {path}");
-        let bot = kernel::Caller::bot(kernel::UserId::new(77));
-        let bot = world.call(method, path, &bot, body).await?;
-        assert_eq!(
-            (bot.status.as_u16(), bot.json["code"].as_i64()),
-            (403, Some(20001)),
-            "{method} {path}"
-        );
+async fn an_application_comes_with_a_bot_and_a_token() {
+    let world = World::new().await;
+    let body = json!({"name": " Helper ", "description": "helps", "flags": 7});
+    let made = world.ok(OWNER, "POST", "/applications", body, 201).await;
+    insta::assert_json_snapshot!(masked(&made), @r#"
+    {
+      "approximate_guild_count": 0,
+      "bot": {
+        "avatar": null,
+        "bot": true,
+        "discriminator": "0",
+        "global_name": "Helper",
+        "id": "[id]",
+        "public_flags": 0,
+        "username": "bot_1"
+      },
+      "bot_public": true,
+      "bot_require_code_grant": false,
+      "description": "helps",
+      "flags": 557056,
+      "icon": null,
+      "id": "[id]",
+      "intents": 32770,
+      "name": "Helper",
+      "owner": {
+        "avatar": null,
+        "bot": false,
+        "discriminator": "0",
+        "global_name": "owner",
+        "id": "1001",
+        "public_flags": 0,
+        "username": "owner"
+      },
+      "team": null,
+      "token": "[token]",
+      "verify_key": "[key]"
     }
+    "#);
+    assert_eq!(made["id"], made["bot"]["id"]);
+    assert_eq!(world.events().await, ["application_created"]);
+    let path = format!("/applications/{}", made["id"].as_str().unwrap());
+    let mut read = world.ok(OWNER, "GET", &path, NONE, 200).await;
+    assert_eq!(read.get("token"), None, "shown once");
+    read["token"] = made["token"].clone();
+    assert_eq!(read, made);
+    let list = world.ok(OWNER, "GET", "/applications", NONE, 200).await;
     assert_eq!(
-        world
-            .call("GET", "/applications", (), Value::Null)
-            .await?
-            .status,
-        401
+        (list.as_array().unwrap().len(), &list[0]["id"]),
+        (1, &made["id"])
     );
     assert_eq!(
-        world
-            .call("POST", "/applications", (), json!({"name": "x"}))
-            .await?
-            .status,
-        401
+        world.ok(OTHER, "GET", "/applications", NONE, 200).await,
+        json!([])
     );
-    Ok(())
 }
 
 #[tokio::test]
-async fn rules_of_the_fields_are_told() -> Result<()> {
-    let world = World::new().await?;
-    let reply = world
-        .call("POST", "/applications", AYSE, json!({"name": ""}))
-        .await?;
+async fn nobody_owns_more_than_allowed_also_at_once() {
+    let world = World::with(3).await;
+    let caller = testkit::http::caller(OWNER);
+    let all = (0..8).map(|i| {
+        let new = serde_json::from_value(json!({"name": format!("a{i}")})).unwrap();
+        world.app.create_application(&caller, new)
+    });
+    let made = futures::future::join_all(all).await;
+    assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 3);
     assert_eq!(
-        (reply.status.as_u16(), reply.json["code"].as_i64()),
-        (400, Some(50035))
+        world.identity.retired().len(),
+        5,
+        "accounts made in vain are disabled"
     );
-    assert!(reply.json["errors"]["name"]["_errors"][0]["code"].is_string());
-    let (id, _) = world.application().await?;
-    let reply = world
-        .call(
-            "PATCH",
-            &format!("/applications/{id}"),
-            AYSE,
-            json!({"flags": 1}),
+    world
+        .fails(
+            OWNER,
+            "POST",
+            "/applications",
+            json!({"name": "x"}),
+            (400, 30018),
         )
-        .await?;
-    assert_eq!(reply.status, 400);
-    Ok(())
-}
-
-#[tokio::test]
-async fn granted_intents_follow_the_flags() -> Result<()> {
-    let world = World::new().await?;
-    let (id, token) = world.application().await?;
-    let body = json!({"flags": 1 << 13, "description": "new"});
-    let reply = world
-        .call("PATCH", &format!("/applications/{id}"), AYSE, body)
-        .await?
-        .expect(200)?;
+        .await;
     assert_eq!(
-        (reply.json["flags"].as_i64(), reply.json["name"].as_str()),
-        (Some(1 << 13), Some("Pinger"))
+        world.identity.retired().len(),
+        5,
+        "a full owner makes no account"
     );
-    let bot = world
-        .app
-        .resolve_token(sha256(token.as_bytes()))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(bot.granted_intents, 1 << 8);
-    Ok(())
-}
-
-#[tokio::test]
-async fn replaced_token_is_void_and_its_sockets_are_told() -> Result<()> {
-    let mut world = World::new().await?;
-    let (id, old) = world.application().await?;
-    let path = format!("/applications/{id}/bot/reset-token");
-    let reply = world
-        .call("POST", &path, AYSE, Value::Null)
-        .await?
-        .expect(200)?;
-    let new = reply.json["token"].as_str().unwrap_or_default();
-    assert_ne!(new, old);
-    assert!(
-        world
-            .app
-            .resolve_token(sha256(old.as_bytes()))
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert!(
-        world
-            .app
-            .resolve_token(sha256(new.as_bytes()))
-            .await
-            .unwrap()
-            .is_some()
-    );
-    assert_eq!(
-        world
-            .cut_off()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-        [id]
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn deleted_application_is_gone_everywhere() -> Result<()> {
-    let mut world = World::new().await?;
-    let (id, token) = world.application().await?;
-    let install = format!("/applications/{id}/installs/{}", crate::world::COMMUNITY);
+    let list = world.ok(OWNER, "GET", "/applications", NONE, 200).await;
+    let path = format!("/applications/{}", list[0]["id"].as_str().unwrap());
+    world.ok(OWNER, "DELETE", &path, NONE, 204).await;
     world
-        .call("PUT", &install, AYSE, json!({"permissions": "2048"}))
-        .await?
-        .expect(200)?;
-    world
-        .call("DELETE", &format!("/applications/{id}"), AYSE, Value::Null)
-        .await?
-        .expect(204)?;
-    assert!(
-        world
-            .app
-            .resolve_token(sha256(token.as_bytes()))
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert_eq!(world.cut_off().len(), 1);
-    assert_eq!(
-        world
-            .identity
-            .retired()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-        [id.as_str()]
-    );
-    assert_eq!(
-        world
-            .call("DELETE", &format!("/applications/{id}"), AYSE, Value::Null)
-            .await?
-            .status,
-        404
-    );
-    let bot: kernel::UserId = id.parse()?;
-    let members = contracts::Communities::members(
-        &*world.communities,
-        crate::world::COMMUNITY,
-        contracts::communities::MemberQuery::Ids(vec![bot]),
-    );
-    assert!(members.await.unwrap().is_empty(), "the bot has left");
-    Ok(())
+        .ok(OWNER, "POST", "/applications", json!({"name": "x"}), 201)
+        .await;
 }
 
 #[tokio::test]
-async fn bot_asks_who_it_is() -> Result<()> {
-    let world = World::new().await?;
-    let (id, _) = world.application().await?;
-    let bot = kernel::Caller::bot(id.parse()?);
-    for path in ["/applications/@me", "/oauth2/applications/@me"] {
-        let reply = world
-            .call("GET", path, &bot, Value::Null)
-            .await?
-            .expect(200)?;
-        assert_eq!(reply.json["id"], json!(id));
-        let person = world.call("GET", path, AYSE, Value::Null).await?;
-        assert_eq!(
-            (person.status.as_u16(), person.json["code"].as_i64()),
-            (403, Some(20002))
-        );
+async fn names_are_bounded_and_nothing_is_made_of_bad_ones() {
+    let world = World::new().await;
+    for bad in [
+        json!({}),
+        json!({"name": " "}),
+        json!({"name": "x".repeat(33)}),
+    ] {
+        world
+            .fails(OWNER, "POST", "/applications", bad, (400, 50035))
+            .await;
     }
-    Ok(())
+    let long = json!({"name": "x", "description": "d".repeat(401)});
+    world
+        .fails(OWNER, "POST", "/applications", long, (400, 50035))
+        .await;
+    world.identity.leave();
+    let reply = world
+        .call(OWNER, "POST", "/applications", json!({"name": "x"}))
+        .await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.header("retry-after").is_some());
+    world.identity.come_back();
+    assert_eq!(
+        world.ok(OWNER, "GET", "/applications", NONE, 200).await,
+        json!([])
+    );
 }
 
 #[tokio::test]
-async fn limit_holds_also_for_twenty_at_once() -> Result<()> {
-    let root = SecretString::from("a root secret of at least 32 bytes".to_owned());
-    let settings = Settings::derive(&root)?.with_limit(3);
-    let world = World::with(settings).await?;
-    let caller = testkit::http::caller(AYSE);
-    let new = || applications::NewApplication {
-        name: "x".into(),
-        description: None,
-    };
-    let all =
-        futures::future::join_all((0..20).map(|_| world.app.create_application(&caller, new())));
-    let made: Vec<_> = all.await;
-    assert_eq!(made.iter().filter(|result| result.is_ok()).count(), 3);
-    let refused = |result: &&std::result::Result<_, _>| {
-        matches!(result, Err(applications::Error::TooMany(3)))
-    };
-    assert_eq!(made.iter().filter(refused).count(), 17);
-    let bots_left = made.iter().flatten().count();
-    assert_eq!(bots_left, 3);
-    let list = world
-        .call("GET", "/applications", AYSE, Value::Null)
-        .await?;
-    assert_eq!(list.json.as_array().map(Vec::len), Some(3));
-    Ok(())
+async fn the_owner_changes_names_and_switches_intents() {
+    let world = World::new().await;
+    let (id, _) = world.application().await;
+    let path = format!("/applications/{id}");
+    let change = |body| world.ok(OWNER, "PATCH", &path, body, 200);
+    let after = change(json!({"name": "Other", "bot_public": false})).await;
+    assert_eq!(
+        (after["name"].as_str(), after["bot_public"].as_bool()),
+        (Some("Other"), Some(false))
+    );
+    let after = change(json!({"intents": (1_u64 << 8) | (1 << 42)})).await;
+    assert_eq!(
+        (after["intents"].as_u64(), after["flags"].as_u64()),
+        (Some(1 << 8), Some(1 << 13))
+    );
+    let after = change(json!({"flags": (1 << 15) | (1 << 19)})).await;
+    assert_eq!(after["intents"].as_u64(), Some((1 << 1) | (1 << 15)));
+    let after = change(json!({"flags": 0})).await;
+    assert_eq!(after["intents"].as_u64(), Some(0));
+    assert_eq!(world.events().await.len(), 5);
+    change(json!({"flags": 0})).await;
+    assert_eq!(
+        world.events().await.len(),
+        5,
+        "nothing changed, nothing is told"
+    );
+    world
+        .fails(OWNER, "PATCH", &path, json!({"name": ""}), (400, 50035))
+        .await;
+}
+
+#[tokio::test]
+async fn a_bot_reads_its_application_under_both_paths() {
+    let world = World::new().await;
+    let (id, _) = world.application().await;
+    let bot: UserId = id.cast();
+    for path in ["/applications/@me", "/oauth2/applications/@me"] {
+        let reply = world.call(&Caller::bot(bot), "GET", path, NONE).await;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.json["id"]),
+            (200, &json!(id))
+        );
+        world.fails(OWNER, "GET", path, NONE, (403, 20002)).await;
+        world
+            .fails(
+                &Caller::bot(UserId::new(5)),
+                "GET",
+                path,
+                NONE,
+                (404, 10002),
+            )
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn the_verify_key_fits_what_the_application_signs() {
+    let world = World::new().await;
+    let (id, _) = world.application().await;
+    let read = world
+        .ok(OWNER, "GET", &format!("/applications/{id}"), NONE, 200)
+        .await;
+    let hex = read["verify_key"].as_str().unwrap();
+    let digits: Vec<u8> = hex
+        .chars()
+        .map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap())
+        .collect();
+    let key: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| pair[0] * 16 + pair[1])
+        .collect();
+    let signature = world.app.sign(id, b"1732086000{}").await.unwrap();
+    let key = UnparsedPublicKey::new(&ED25519, &key);
+    assert!(key.verify(b"1732086000{}", &signature).is_ok());
+    let unknown = world.app.sign(kernel::ApplicationId::new(5), b"x").await;
+    assert!(matches!(
+        unknown,
+        Err(applications::Error::UnknownApplication)
+    ));
 }

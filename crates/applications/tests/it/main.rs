@@ -1,10 +1,14 @@
-//! Integration tests: the real router, a real PostgreSQL, a clock that stands still.
+//! Integration tests: the real router over a real database.
 
 #[cfg(test)]
 mod applications;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod installs;
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]
-mod world;
+mod tokens;

@@ -1,0 +1,64 @@
+//! Every route × {nobody, somebody else}: who may not, and how it is said.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::fixture::{COMMUNITY, NONE, OTHER, OWNER, World};
+
+/// Method, template, body, answer to another user.
+const ROWS: &str = "
+POST   /applications                                     named  201
+GET    /applications                                     -      200
+GET    /applications/{application_id}                    -      404/10002
+PATCH  /applications/{application_id}                    named  404/10002
+DELETE /applications/{application_id}                    -      404/10002
+POST   /applications/{application_id}/bot/reset-token    -      404/10002
+GET    /applications/@me                                 -      403/20002
+GET    /oauth2/applications/@me                          -      403/20002
+GET    /applications/{application_id}/installs/{guild_id} -     403/50013
+PUT    /applications/{application_id}/installs/{guild_id} empty 403/50013
+DELETE /applications/{application_id}/installs/{guild_id} -     403/50013
+";
+
+fn body(name: &str) -> Value {
+    match name {
+        "-" => NONE,
+        "empty" => json!({}),
+        "named" => json!({"name": "Name"}),
+        other => panic!("no body {other}"),
+    }
+}
+
+#[tokio::test]
+async fn s2_every_route_refuses_whom_it_must() {
+    let world = World::new().await;
+    let (id, _) = world.application().await;
+    let mut seen: HashSet<(String, String)> = HashSet::new();
+    for line in ROWS.lines().filter(|line| !line.is_empty()) {
+        let row: Vec<&str> = line.split_whitespace().collect();
+        let &[method, template, name, expected] = row.as_slice() else {
+            panic!("{line}");
+        };
+        let path = template
+            .replace("{application_id}", &id.to_string())
+            .replace("{guild_id}", &COMMUNITY.to_string());
+        world.fails((), method, &path, body(name), (401, 0)).await;
+        let reply = world.call(OTHER, method, &path, body(name)).await;
+        let told = match reply.json["code"].as_u64() {
+            Some(number) => format!("{}/{number}", reply.status.as_u16()),
+            None => reply.status.as_str().to_owned(),
+        };
+        assert_eq!(told, expected, "{line}: {:?}", reply.json);
+        seen.insert((method.to_owned(), format!("/api/v10{template}")));
+    }
+    world
+        .ok(OWNER, "GET", &format!("/applications/{id}"), NONE, 200)
+        .await;
+    let table = applications::table(world.app.clone());
+    for operation in table.operations() {
+        let row = (operation.method.to_string(), operation.path.to_owned());
+        assert!(seen.remove(&row), "{row:?} has no row here");
+    }
+    assert!(seen.is_empty(), "no such routes: {seen:?}");
+}
