@@ -55,6 +55,7 @@ use contracts::{Communities, Identity};
 use infra::fanout::Fanout;
 use kernel::{ChannelId, Ids, Limiter, SharedClock, UserId};
 use runtime::{Check, Consumer, Lifecycle, Module};
+use tokio_util::sync::CancellationToken;
 
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
@@ -111,6 +112,8 @@ pub struct Deps {
     pub communities: Arc<dyn Communities>,
     /// Runs the writers.
     pub lifecycle: Lifecycle,
+    /// When no request can come any more: the writers store what is left and end.
+    pub end: CancellationToken,
     /// How much the writers take.
     pub settings: Settings,
 }
@@ -133,7 +136,13 @@ pub struct Messaging {
 pub fn build(deps: Deps) -> Arc<Messaging> {
     let log = log::Log::new(deps.db.clone(), Arc::clone(&deps.clock));
     Arc::new(Messaging {
-        writers: writer::Writers::start(deps.settings, &log, &deps.fanout, &deps.lifecycle),
+        writers: writer::Writers::start(
+            deps.settings,
+            &log,
+            &deps.fanout,
+            &deps.lifecycle,
+            &deps.end,
+        ),
         homes: moka::sync::Cache::new(CACHED_HOMES),
         users: moka::sync::Cache::builder()
             .max_capacity(CACHED_USERS)

@@ -26,10 +26,6 @@ use crate::log::{Appended, Change, Changed, Log, NewRow};
 /// How long the caller of a full but moving queue waits for its answer; then it does not know
 /// whether its message is stored and comes again with its nonce.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
-/// After the soft token a writer goes on until nothing has come for this long: requests that were
-/// accepted before still arrive.
-const DRAIN_IDLE: Duration = Duration::from_secs(1);
-
 /// How much the writers take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -111,6 +107,7 @@ impl Writers {
         log: &Log,
         fanout: &Arc<dyn Fanout>,
         lifecycle: &Lifecycle,
+        end: &CancellationToken,
     ) -> Self {
         let breaker = Arc::<Mutex<Breaker>>::default();
         let queues = (0..settings.writers.max(1))
@@ -125,11 +122,11 @@ impl Writers {
                     batch: settings.batch.max(1),
                     label: number.to_string(),
                 };
-                let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
+                let (end, hard) = (end.clone(), lifecycle.hard().clone());
                 drop(runtime::spawn(
                     lifecycle,
                     "messaging.writer",
-                    writer.run(soft, hard),
+                    writer.run(end, hard),
                 ));
                 queue
             })
@@ -208,7 +205,8 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, soft: CancellationToken, hard: CancellationToken) {
+    /// Until `end`, and then until the queue is empty.
+    async fn run(mut self, end: CancellationToken, hard: CancellationToken) {
         let depth = metrics::gauge!("meydan_writer_queue_depth", "writer" => self.label.clone());
         let mut batch = Vec::with_capacity(self.batch);
         let mut closed = false;
@@ -218,7 +216,7 @@ impl Writer {
                 biased;
                 () = hard.cancelled() => return,
                 taken = self.items.recv_many(&mut batch, self.batch) => taken,
-                () = idle(&soft), if !closed => {
+                () = end.cancelled(), if !closed => {
                     self.items.close();
                     closed = true;
                     continue;
@@ -364,12 +362,6 @@ impl Writer {
             None => {}
         }
     }
-}
-
-/// Ends when the soft token was cancelled and some time has passed since.
-async fn idle(soft: &CancellationToken) {
-    soft.cancelled().await;
-    tokio::time::sleep(DRAIN_IDLE).await;
 }
 
 #[cfg(test)]

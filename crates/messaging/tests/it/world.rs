@@ -77,6 +77,7 @@ impl World {
             identity: identity.clone(),
             communities: rights.clone(),
             lifecycle: lifecycle.clone(),
+            end: lifecycle.soft().clone(),
             settings,
         });
         messaging.keep_partitions().await.unwrap();
