@@ -24,6 +24,9 @@ const BYTES_PER_WRITE: usize = 256 * 1024;
 /// without reading is slow.
 const CONTROL_FRAMES: usize = 32;
 
+/// Op 11 as a whole frame: head, then `{"op":11,"d":null}`.
+const HEARTBEAT_ACK: &[u8] = b"\x81\x12{\"op\":11,\"d\":null}";
+
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -134,6 +137,22 @@ impl Conn {
         let mut frame = Vec::with_capacity(json.len() + 4);
         ws::encode::append_frame(&mut frame, ws::Opcode::Text, json.as_bytes());
         self.say_frame(frame.into())
+    }
+
+    /// Queues the answer to a heartbeat, unless one waits already: a burst of heartbeats needs one.
+    pub(crate) fn acknowledge(&self) -> bool {
+        let wire = &mut *self.wire.borrow_mut();
+        let begun = usize::from(wire.begun == Some(Source::Control));
+        if wire
+            .control
+            .iter()
+            .skip(begun)
+            .any(|frame| **frame == *HEARTBEAT_ACK)
+        {
+            return true;
+        }
+        wire.control.push_back(Bytes::from_static(HEARTBEAT_ACK));
+        wire.control.len() <= CONTROL_FRAMES
     }
 
     /// The same for a whole frame.

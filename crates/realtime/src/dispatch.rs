@@ -178,6 +178,20 @@ impl Worker {
                 self.offer(&entry.session, entry.class, &encoded, delivery, view);
             }
         }
+        if let (Topic::Community(community), "GUILD_DELETE") = (delivery.topic, &*dispatch.name) {
+            self.leave_all(community);
+        }
+    }
+
+    /// A community was deleted: nobody is told one by one.
+    fn leave_all(&self, community: CommunityId) {
+        let topic = Topic::Community(community);
+        let followers = self.topics.borrow().followers(topic).to_vec();
+        for entry in followers {
+            entry.session.communities.borrow_mut().remove(&community);
+            entry.session.joining.borrow_mut().remove(&community);
+            self.unfollow(&entry.session, topic);
+        }
     }
 
     /// The same for one session, when it catches up with what it let wait.

@@ -18,8 +18,6 @@ use crate::worker::{READ_BUFFER, Worker};
 pub(crate) const MESSAGE_WITHIN: Ms = 30_000;
 /// How long a closed socket is read to its end, so that the close frame is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
-/// Op 11.
-const HEARTBEAT_ACK: &str = r#"{"op":11,"d":null}"#;
 
 /// How reading ended.
 enum Read {
@@ -339,7 +337,7 @@ impl Worker {
                 if let (Some(s), Some(session)) = (acknowledged, conn.session()) {
                     session.ring.borrow_mut().acknowledge(s);
                 }
-                if !conn.say(HEARTBEAT_ACK) {
+                if !conn.acknowledge() {
                     return self.end(conn, Close::SlowConsumer);
                 }
                 self.mark_dirty(conn);

@@ -178,6 +178,16 @@ impl Gateway {
         }
     }
 
+    /// The next dispatch of this name, skipping whatever comes before it.
+    pub async fn skip_to(&mut self, name: &str) -> Result<Value> {
+        loop {
+            let frame = self.json().await?;
+            if frame.get("t") == Some(&json!(name)) {
+                return Ok(frame.get("d").cloned().unwrap_or_default());
+            }
+        }
+    }
+
     /// Proves that nothing else is on its way: a heartbeat is answered before any dispatch comes.
     pub async fn expect_nothing(&mut self) -> Result<()> {
         self.send(1, json!(self.last)).await?;

@@ -130,6 +130,16 @@ impl Server {
         Ok(self.child.try_wait()?.is_some())
     }
 
+    /// Waits until it has ended by itself, and gives its exit code; none after a signal.
+    pub fn wait(&mut self, limit: Duration) -> Result<Option<i32>> {
+        ensure!(
+            self.wait_ended(limit)?,
+            "process {} does not end",
+            self.pid()
+        );
+        Ok(self.child.wait()?.code())
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(

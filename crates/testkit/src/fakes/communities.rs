@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::communities::{
-    Channel, ChannelAccess, Compiled, Guild, Member, Role, Snapshot,
-    channel_kind,
+    Channel, ChannelAccess, Compiled, Guild, Member, Role, Snapshot, channel_kind,
 };
 use contracts::identity::User;
 use jiff::Timestamp;
