@@ -14,13 +14,14 @@ mapfile -t missing < <(missing_of postgresql pgbouncer node compiler)
 [ ${#missing[@]} -eq 0 ] || stop "still missing: ${missing[*]}"
 step_done
 
-step '[2/3] clients' 'npm ci in tests/clients'
-(cd tests/clients && npm ci --no-audit --no-fund)
+require_rust
+step '[2/3] rust' 'cargo xtask ci'
+cargo xtask ci
 step_done
 
-require_rust
-step '[3/3] rust' 'cargo xtask ci'
-cargo xtask ci
+# Stock clients, unmodified, against the binary that was just built.
+step '[3/3] clients' 'npm ci, npm test in tests/clients: discord.js and a plain WebSocket'
+(cd tests/clients && npm ci --no-audit --no-fund && MEYDAN_BIN="$(target_dir)/debug/meydan" npm test)
 step_done
 
 printf 'all green in %s s\n' "$((SECONDS - began))"

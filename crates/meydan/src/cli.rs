@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod bench;
 mod completion;
 mod config;
 #[cfg(test)]
@@ -107,6 +108,8 @@ enum Command {
     Problems(problems::Problems),
     /// Print every metric
     Metrics(metrics::Metrics),
+    /// Measure a server on this computer
+    Bench(bench::Bench),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Print the version
@@ -193,6 +196,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Fail> {
         Command::Config(config) => config.run(context),
         Command::Problems(problems) => problems.run(context),
         Command::Metrics(metrics) => metrics.run(context),
+        Command::Bench(bench) => bench.run(),
         Command::Completion(completion) => completion.run(context),
         Command::Version(version) => version.run(context),
         Command::Up(up) => up.run(context),

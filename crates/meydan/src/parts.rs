@@ -80,6 +80,8 @@ pub(crate) struct Running {
     pub(crate) surfaces: Vec<&'static str>,
     /// Whether an administrator exists; `None` where identity does not run.
     pub(crate) has_admin: Option<bool>,
+    /// The part behind `#` of a fresh set-up link, while there is no administrator.
+    pub(crate) setup_token: Option<SecretString>,
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ pub(crate) fn serve_options(config: &Config) -> ServeOptions {
         write_timeout: http.write_timeout,
         idle_timeout: http.idle_timeout,
         max_connections: http.max_connections,
-        drain_grace: http.drain_grace,
+        drain_grace: http.drain_grace.unwrap_or_default(),
         ..ServeOptions::default()
     }
 }

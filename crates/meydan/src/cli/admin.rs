@@ -33,7 +33,7 @@ enum Verb {
     #[command(after_help = "Examples:\n  meydan admin create ayse@example.com\n  \
                             meydan admin create ayse@example.com --password-file ./password")]
     Create(Create),
-    /// Print the token of a new set-up link, good once for 30 minutes, while there is no admin
+    /// Print a new set-up link, good once for 30 minutes, while there is no admin
     #[command(after_help = "Example:\n  meydan admin setup-link")]
     SetupLink,
 }
@@ -95,16 +95,16 @@ async fn setup_link(context: &Context, config: &Config, identity: &Identity) -> 
         Fail::caused(exit, "making a set-up link", &error)
     })?;
     let minutes = identity::SETUP_LINK_TTL.as_secs() / 60;
-    let url = format!("{}/v1/auth/setup", config.public_url());
+    let url = format!("{}/setup#{}", config.public_url(), token.expose_secret());
     match context.out.format {
         Format::Json => context.out.json(&json!({
             "token": token.expose_secret(), "url": url, "minutes": minutes,
         })),
         Format::Table => {
-            context
-                .out
-                .say(&format!("good once, for {minutes} minutes: POST {url}"));
-            context.out.data(token.expose_secret())
+            context.out.say(&format!(
+                "open it in a browser; good once, for {minutes} minutes:"
+            ));
+            context.out.data(&url)
         }
     }
 }

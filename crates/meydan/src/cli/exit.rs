@@ -20,6 +20,8 @@ pub(crate) enum Exit {
     Missing,
     /// Conflict or locked.
     Conflict,
+    /// Something that must hold does not: a delivery was lost or doubled.
+    Verification,
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::Config => 3,
             Self::Missing => 4,
             Self::Conflict => 5,
+            Self::Verification => 6,
         })
     }
 }

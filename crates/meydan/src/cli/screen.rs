@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::output::Color;
 
 /// What a terminal shows at once, on the smallest terminals in use.
@@ -33,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) insecure: Vec<&'static str>,
     /// Whether somebody can administer the node, where that is known.
     pub(crate) has_admin: Option<bool>,
+    /// The part behind `#` of the set-up link, while there is no administrator. Never logged.
+    pub(crate) setup_token: Option<SecretString>,
     pub(crate) notices: Vec<String>,
 }
 
@@ -53,6 +57,11 @@ impl Facts {
         let mut lines = vec![self.headline()];
         lines.extend(self.web());
         lines.push(row("API", &self.url("/docs"), &self.surfaces.join("  ")));
+        if let Some(token) = &self.setup_token {
+            let url = self.url(&format!("/setup#{}", token.expose_secret()));
+            lines.push(row("Admin", "set-up link, once, 30 min:", ""));
+            lines.push(row("", &url, ""));
+        }
         let metrics = match &self.ops_listen {
             Some(address) => format!("metrics http://{address}/metrics"),
             None => "/metrics (from this computer only)".to_owned(),
@@ -78,7 +87,10 @@ impl Facts {
             ));
         }
         if self.has_admin == Some(false) {
-            marks.push("! no admin yet: run  meydan admin create you@example.com".to_owned());
+            marks.push(
+                "! no admin yet: open the set-up link, or run  meydan admin create you@example.com"
+                    .to_owned(),
+            );
         }
         marks.extend(self.notices.iter().map(|notice| format!("! {notice}")));
         let room = LINES.saturating_sub(lines.len());
@@ -220,6 +232,7 @@ mod tests {
             surfaces: vec!["/v1", "/api/v10", "/gateway"],
             insecure: vec!["auth.dev_mode", "auth.email_verification"],
             has_admin: Some(false),
+            setup_token: Some(SecretString::from("k3fX9")),
             notices: Vec::new(),
         }
     }
@@ -230,11 +243,13 @@ mod tests {
         Meydan 0.1.0   ready in 1.9 s   data ./meydan-data   PostgreSQL 15.20 (private, pid 4121)
           Address    http://127.0.0.1:3000               only this computer; --listen 0.0.0.0 opens it
           API        http://127.0.0.1:3000/docs          /v1  /api/v10  /gateway
+          Admin      set-up link, once, 30 min:
+                     http://127.0.0.1:3000/setup#k3fX9
           Health     http://127.0.0.1:3000/readyz        /metrics (from this computer only)
           Dev mode   calls from any local web page are allowed
           Next       meydan doctor    meydan --help      Ctrl+C stops, data stays
         ! insecure defaults in use: auth.dev_mode, auth.email_verification (refused in production)
-        ! no admin yet: run  meydan admin create you@example.com
+        ! no admin yet: open the set-up link, or run  meydan admin create you@example.com
         "#);
     }
 

@@ -155,6 +155,7 @@ fn announce(
         surfaces: running.surfaces.clone(),
         insecure: config.insecure_defaults(),
         has_admin: running.has_admin,
+        setup_token: running.setup_token.clone(),
         notices: loaded.notices.clone(),
     };
     match logs {

@@ -1,5 +1,7 @@
 //! What settings mean together: values that follow from others, and combinations that are refused.
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -38,6 +40,12 @@ pub(crate) fn derive(config: &mut Config) {
     let public_url = config.public_url();
     let alone = config.env == Env::Dev && http.listen.is_loopback() && public_url.is_loopback();
     config.http.public_url = Some(public_url);
+    let grace = if alone {
+        Duration::ZERO
+    } else {
+        Duration::from_secs(5)
+    };
+    config.http.drain_grace.get_or_insert(grace);
     let dev_mode = *config.auth.dev_mode.get_or_insert(alone);
     config
         .auth
@@ -232,7 +240,11 @@ impl Checker<'_> {
                 "the port of the main listener",
             );
         }
-        if config.http.drain_grace > config.http.drain_deadline {
+        if config
+            .http
+            .drain_grace
+            .is_some_and(|grace| grace > config.http.drain_deadline)
+        {
             self.refuse(
                 "http.drain_grace",
                 combination,

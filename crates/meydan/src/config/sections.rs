@@ -70,7 +70,8 @@ settings! {
         /// Connections in use at once, sockets not counted; more are closed at once.
         max_connections: usize = "10000", in "1" => "1000000";
         /// Between "not ready" and closing sockets, so that proxies notice first.
-        drain_grace: Duration = "5s", in "0s" => "5m";
+        drain_grace: Option<Duration>, or "5s; `0s` while only this computer can reach the server",
+            in "0s" => "5m";
         /// Longest time for the whole shutdown; what runs then is cancelled.
         drain_deadline: Duration = "60s", in "1s" => "1h";
         /// Listener of its own for metrics and readiness details.

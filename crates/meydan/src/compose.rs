@@ -1,0 +1,553 @@
+//! The composition: the only file that knows all contexts.
+//!
+//! It builds them in the order in which they call each other, so that a cycle cannot be written:
+//! identity ← communities ← messaging, applications ← realtime. Begin with [`start`].
+
+use std::sync::Arc;
+
+use contracts::Credentials;
+use infra::bus::{Bus, LocalBus};
+use infra::fanout::{Fanout, LocalFanout};
+use infra::limiter::LocalLimiter;
+use kernel::{Failure, Ids, Limiter, SharedClock, SharedRng, SystemClock, SystemRng, WorkerSlot};
+use runtime::health::Registry;
+use runtime::{Lifecycle, Metric, Module};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use web_kit::{Details, StackOptions, Table, TokenVerifier};
+
+use crate::config::Config;
+use crate::credentials;
+use crate::parts::{Parts, Running, Service};
+use crate::{pages, settings};
+
+/// Keys that the limiter remembers; beyond, the least used is forgotten.
+const LIMITER_KEYS: u64 = 100_000;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("connecting to the database")]
+    Database(#[from] db::Error),
+    #[error("preparing accounts")]
+    Identity(#[from] identity::Error),
+    #[error("deriving keys from the root secret")]
+    Secret(#[from] identity::SecretError),
+    #[error("deriving keys of applications from the root secret")]
+    ApplicationSecret(#[from] applications::SecretError),
+    #[error("reading http.trusted_proxies")]
+    Proxies(#[from] web_kit::NetworkError),
+    #[error("writing the API document")]
+    Document(#[from] serde_json::Error),
+    #[error("subscribing to events")]
+    Bus(#[from] infra::bus::BusError),
+    #[error("starting a context")]
+    Context(#[from] Failure),
+    #[error("listening on {address}")]
+    Listen {
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The migrations of every context, in call order.
+pub(crate) fn migrations() -> Vec<db::Migrations> {
+    vec![
+        identity::MIGRATIONS,
+        communities::MIGRATIONS,
+        messaging::MIGRATIONS,
+        applications::MIGRATIONS,
+        realtime::MIGRATIONS,
+    ]
+}
+
+/// Every error code of the product.
+pub(crate) fn errors() -> Vec<&'static kernel::ErrorRow> {
+    [
+        web_kit::ERRORS,
+        identity::ERRORS,
+        communities::ERRORS,
+        messaging::ERRORS,
+        applications::ERRORS,
+        realtime::ERRORS,
+    ]
+    .concat()
+}
+
+/// Every metric of the product.
+pub(crate) fn metrics() -> Vec<Metric> {
+    [
+        runtime::METRICS,
+        web_kit::METRICS,
+        infra::METRICS,
+        db::METRICS,
+        messaging::METRICS,
+        realtime::METRICS,
+    ]
+    .concat()
+}
+
+/// What all contexts stand on.
+struct Ground {
+    db: db::Db,
+    ids: Arc<Ids>,
+    clock: SharedClock,
+    rng: SharedRng,
+    fanout: Arc<dyn Fanout>,
+    limiter: Arc<dyn Limiter>,
+    lifecycle: Lifecycle,
+    /// When the last request is answered: later than the begin of draining.
+    end: CancellationToken,
+}
+
+impl Ground {
+    fn new(
+        db: db::Db,
+        slot: Arc<WorkerSlot>,
+        lifecycle: Lifecycle,
+        end: CancellationToken,
+    ) -> Self {
+        let clock: SharedClock = Arc::new(SystemClock);
+        Ground {
+            db,
+            ids: Ids::new(Arc::clone(&clock), slot),
+            rng: Arc::new(SystemRng),
+            fanout: LocalFanout::new(),
+            limiter: LocalLimiter::new(Arc::clone(&clock), LIMITER_KEYS),
+            clock,
+            lifecycle,
+            end,
+        }
+    }
+
+    /// The same over a database, with a worker number that is leased until `end`: later than the
+    /// begin of draining, because requests in progress need ids.
+    async fn leased(
+        parts: &Parts,
+        lifecycle: &Lifecycle,
+        end: &CancellationToken,
+    ) -> Result<Self, Error> {
+        let db = db::Db::connect(&parts.database)?;
+        let (slot, keeper) = db::worker::lease(&db, Arc::new(SystemClock)).await?;
+        runtime::spawn(lifecycle, "db.worker_number", keeper.run(end.clone()));
+        Ok(Self::new(db, slot, lifecycle.clone(), end.clone()))
+    }
+}
+
+/// The contexts of a process.
+struct Contexts {
+    identity: Arc<identity::Identity>,
+    communities: Arc<communities::Communities>,
+    messaging: Arc<messaging::Messaging>,
+    applications: Arc<applications::Applications>,
+}
+
+impl Contexts {
+    fn build(
+        ground: &Ground,
+        identity: Arc<identity::Identity>,
+        messaging: messaging::Settings,
+        applications: applications::Settings,
+    ) -> Self {
+        let communities = communities::build(communities::Deps {
+            db: ground.db.clone(),
+            ids: Arc::clone(&ground.ids),
+            clock: Arc::clone(&ground.clock),
+            rng: Arc::clone(&ground.rng),
+            fanout: Arc::clone(&ground.fanout),
+            identity: identity.clone(),
+            limits: communities::Limits::default(),
+        });
+        let messaging = messaging::build(messaging::Deps {
+            db: ground.db.clone(),
+            ids: Arc::clone(&ground.ids),
+            clock: Arc::clone(&ground.clock),
+            fanout: Arc::clone(&ground.fanout),
+            limiter: Arc::clone(&ground.limiter),
+            identity: identity.clone(),
+            communities: communities.clone(),
+            lifecycle: ground.lifecycle.clone(),
+            end: ground.end.clone(),
+            settings: messaging,
+        });
+        let applications = applications::build(applications::Deps {
+            db: ground.db.clone(),
+            ids: Arc::clone(&ground.ids),
+            clock: Arc::clone(&ground.clock),
+            rng: Arc::clone(&ground.rng),
+            fanout: Arc::clone(&ground.fanout),
+            identity: identity.clone(),
+            communities: communities.clone(),
+            settings: applications,
+        });
+        Contexts {
+            identity,
+            communities,
+            messaging,
+            applications,
+        }
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        vec![
+            identity::tables(Arc::clone(&self.identity)),
+            communities::table(Arc::clone(&self.communities)),
+            messaging::tables(Arc::clone(&self.messaging)),
+            applications::table(Arc::clone(&self.applications)),
+        ]
+    }
+
+    fn modules(&self, parts: &Parts) -> Vec<Module> {
+        let has = |service| parts.selection.has(service);
+        let mut modules = Vec::new();
+        if has(Service::Identity) {
+            modules.push(identity::module(Arc::clone(&self.identity)));
+        }
+        if has(Service::Communities) {
+            modules.push(communities::module(&self.communities));
+        }
+        if has(Service::Messaging) {
+            modules.push(messaging::module(Arc::clone(&self.messaging)));
+        }
+        if has(Service::Applications) {
+            modules.push(applications::module(&self.applications));
+        }
+        modules
+    }
+}
+
+fn identity_of(ground: &Ground, settings: identity::Settings) -> Arc<identity::Identity> {
+    identity::build(identity::Deps {
+        db: ground.db.clone(),
+        ids: Arc::clone(&ground.ids),
+        clock: Arc::clone(&ground.clock),
+        rng: Arc::clone(&ground.rng),
+        fanout: Arc::clone(&ground.fanout),
+        limiter: Arc::clone(&ground.limiter),
+        settings,
+    })
+}
+
+/// Every route of the product, without a database behind it: for the API document and for the
+/// authorization table. Call it inside a runtime.
+pub(crate) fn documented() -> Result<Vec<Table>, Error> {
+    let nowhere = db::Settings::new("postgres://nobody@127.0.0.1/none");
+    let lifecycle = Lifecycle::new();
+    let end = lifecycle.hard().clone();
+    let ground = Ground::new(
+        db::Db::connect(&nowhere)?,
+        WorkerSlot::empty(),
+        lifecycle,
+        end,
+    );
+    let secret = SecretString::from("only for the document, never used as a key");
+    let keys = identity::RootKeys::derive(&secret)?;
+    let identity = identity_of(&ground, identity::Settings::new(keys));
+    let applications = applications::Settings::new(applications::Keys::derive(&secret)?);
+    let contexts = Contexts::build(
+        &ground,
+        identity,
+        messaging::Settings::default(),
+        applications,
+    );
+    let verifier = Arc::new(TokenVerifier::new("", "", Arc::clone(&ground.clock)));
+    let gateway = gateway_deps(realtime::Settings::default(), &ground, &contexts, &verifier);
+    let mut tables = contexts.tables();
+    tables.push(realtime::Realtime::without_workers(gateway).table());
+    tables.push(pages::table());
+    Ok(tables)
+}
+
+/// The OpenAPI document.
+pub(crate) fn openapi() -> Result<String, Error> {
+    let tables = documented()?;
+    Ok(Table::openapi(&tables.iter().collect::<Vec<_>>()).to_pretty_json()?)
+}
+
+/// Accounts alone, for commands of the operator.
+pub(crate) async fn identity(
+    config: &Config,
+    parts: &Parts,
+) -> Result<Arc<identity::Identity>, Error> {
+    let lifecycle = Lifecycle::new();
+    let ground = Ground::leased(parts, &lifecycle, lifecycle.soft()).await?;
+    let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
+    identity.prepare().await?;
+    Ok(identity)
+}
+
+/// Builds the contexts, binds, and serves the selected ones in tasks of `lifecycle`.
+pub(crate) async fn start(
+    config: &Config,
+    parts: Parts,
+    lifecycle: Lifecycle,
+) -> Result<Running, Error> {
+    // What requests in progress need goes on until the last of them is answered. A start that
+    // fails drops the guard.
+    let end = lifecycle.hard().child_token();
+    let guard = end.clone().drop_guard();
+    let ground = Ground::leased(&parts, &lifecycle, &end).await?;
+    let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
+    identity.prepare().await?;
+    let (has_admin, setup_token) = first_admin(config, &identity).await?;
+    let applications = applications::Settings::new(applications::Keys::derive(&parts.root_secret)?);
+    let contexts = Contexts::build(&ground, identity, settings::messaging(config), applications);
+    // Months that began while nothing ran have no partition yet.
+    contexts
+        .messaging
+        .keep_partitions()
+        .await
+        .map_err(Failure::from)?;
+    let verifier = verifier(config, &contexts, &ground).await?;
+    let mut modules = contexts.modules(&parts);
+    let realtime = if parts.selection.has(Service::Realtime) {
+        let realtime = gateway(config, &parts, &ground, &contexts, &verifier).await?;
+        modules.push(realtime.module());
+        Some(realtime)
+    } else {
+        None
+    };
+    let surfaces = surfaces(&parts);
+    let listeners = Listeners::bind(config).await?;
+    let addr = listeners.addr;
+    begin_work(&ground, &parts, &mut modules)?;
+    let serving = listeners.serve(config, &ground, modules, verifier)?;
+    runtime::spawn(&lifecycle, "http.serve", async move {
+        serving.await;
+        // Nothing is published any more: sessions can be left to the next process whole.
+        if let Some(realtime) = realtime {
+            realtime.finish().await;
+        }
+        drop(guard);
+    });
+    Ok(Running {
+        addr,
+        surfaces,
+        has_admin: Some(has_admin),
+        setup_token,
+    })
+}
+
+/// Makes the administrator that the settings name; without any, a fresh set-up link.
+async fn first_admin(
+    config: &Config,
+    identity: &identity::Identity,
+) -> Result<(bool, Option<SecretString>), Error> {
+    if let (Some(email), Some(password)) = (&config.admin.email, &config.admin.password) {
+        identity
+            .create_admin_from_environment(email, password.to_secret_string())
+            .await?;
+    }
+    if identity.has_admin().await? {
+        return Ok((true, None));
+    }
+    Ok((false, Some(identity.issue_setup_link().await?)))
+}
+
+fn surfaces(parts: &Parts) -> Vec<&'static str> {
+    let has = |service| parts.selection.has(service);
+    let dialect = [
+        Service::Communities,
+        Service::Messaging,
+        Service::Applications,
+    ];
+    let mut surfaces = Vec::new();
+    if has(Service::Identity) {
+        surfaces.push("/v1");
+    }
+    if dialect.into_iter().any(has) {
+        surfaces.push("/api/v10");
+    }
+    if has(Service::Realtime) {
+        surfaces.push("/gateway");
+    }
+    surfaces
+}
+
+/// Judges tokens: fed with keys and revocations, and asks applications for bots.
+async fn verifier(
+    config: &Config,
+    contexts: &Contexts,
+    ground: &Ground,
+) -> Result<Arc<TokenVerifier>, Error> {
+    let auth = &config.auth;
+    let bots = Arc::new(credentials::Bots(contexts.applications.clone()));
+    let clock = Arc::clone(&ground.clock);
+    let verifier = TokenVerifier::new(&auth.issuer, &auth.audience.access, clock).with_opaque(bots);
+    let verifier = Arc::new(verifier);
+    let source: Arc<dyn Credentials> = contexts.identity.clone();
+    let feed = credentials::Feed::new(
+        Arc::clone(&verifier),
+        source,
+        Arc::clone(&ground.fanout),
+        Arc::clone(&ground.clock),
+    );
+    feed.begin(&ground.lifecycle, &ground.end).await?;
+    Ok(verifier)
+}
+
+async fn gateway(
+    config: &Config,
+    parts: &Parts,
+    ground: &Ground,
+    contexts: &Contexts,
+    verifier: &Arc<TokenVerifier>,
+) -> Result<Arc<realtime::Realtime>, Error> {
+    // A node that is not alone leaves the sessions of others to them.
+    let alone = parts.selection == crate::parts::Selection::all();
+    let settings = settings::realtime(config, 1, alone);
+    let deps = gateway_deps(settings, ground, contexts, verifier);
+    Ok(realtime::Realtime::build(deps).await?)
+}
+
+fn gateway_deps(
+    settings: realtime::Settings,
+    ground: &Ground,
+    contexts: &Contexts,
+    verifier: &Arc<TokenVerifier>,
+) -> realtime::Deps {
+    realtime::Deps {
+        settings,
+        identity: contexts.identity.clone(),
+        credentials: contexts.identity.clone(),
+        communities: contexts.communities.clone(),
+        messaging: contexts.messaging.clone(),
+        applications: contexts.applications.clone(),
+        verifier: Arc::clone(verifier),
+        fanout: Arc::clone(&ground.fanout),
+        db: ground.db.clone(),
+        clock: Arc::clone(&ground.clock),
+        rng: Arc::clone(&ground.rng),
+        lifecycle: ground.lifecycle.clone(),
+    }
+}
+
+/// Starts jobs, consumers and the relays of outboxes. Takes jobs and consumers out of `modules`.
+fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<(), Error> {
+    let lifecycle = &ground.lifecycle;
+    runtime::telemetry::metrics();
+    runtime::telemetry::describe(&metrics());
+    runtime::spawn(
+        lifecycle,
+        "metrics.upkeep",
+        runtime::telemetry::upkeep(lifecycle.clone()),
+    );
+    let bus: Arc<dyn Bus> = LocalBus::new(infra::bus::Limits::default());
+    let mut jobs = Vec::new();
+    for module in modules.iter_mut() {
+        jobs.append(&mut module.jobs);
+        for consumer in module.consumers.drain(..) {
+            bus.subscribe(consumer.name, consumer.kinds, consumer.handler)?;
+        }
+    }
+    runtime::jobs::run(
+        lifecycle,
+        Arc::clone(&ground.clock),
+        Arc::clone(&ground.rng),
+        jobs,
+    );
+    for module in modules.iter().filter(|module| module.name != "realtime") {
+        let (bus, clock) = (Arc::clone(&bus), Arc::clone(&ground.clock));
+        let relay = db::outbox::Relay::new(ground.db.clone(), module.name, bus, clock);
+        let wake = ground.db.outbox_wake(module.name);
+        runtime::spawn(
+            lifecycle,
+            "db.relay",
+            relay.run(wake, lifecycle.soft().clone()),
+        );
+    }
+    let soft = lifecycle.soft().clone();
+    let notifier = db::wakeup::Notifier::new(ground.db.clone());
+    runtime::spawn(lifecycle, "db.notifier", notifier.run(soft.clone()));
+    let listener = db::wakeup::Listener::new(parts.direct.clone(), ground.db.clone());
+    runtime::spawn(lifecycle, "db.listener", listener.run(soft));
+    Ok(())
+}
+
+/// The sockets to listen on, bound before anything is started.
+struct Listeners {
+    main: TcpListener,
+    addr: std::net::SocketAddr,
+    ops: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, Error> {
+        let main = bind((config.http.listen, config.http.port).into()).await?;
+        let addr = (config.http.listen, config.http.port).into();
+        let addr = main.local_addr().map_err(|source| Error::Listen {
+            address: addr,
+            source,
+        })?;
+        let ops = match config.http.ops_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Listeners { main, addr, ops })
+    }
+
+    /// Serves all routes of the modules, the pages, the documentation and the operator's. Ends
+    /// when the last request is answered.
+    fn serve(
+        self,
+        config: &Config,
+        ground: &Ground,
+        modules: Vec<Module>,
+        verifier: Arc<TokenVerifier>,
+    ) -> Result<impl Future<Output = ()> + use<>, Error> {
+        let tables = documented()?;
+        let document = Table::openapi(&tables.iter().collect::<Vec<_>>());
+        let mut router = pages::table().router().merge(web_kit::docs(&document)?);
+        let mut checks = Vec::new();
+        for mut module in modules {
+            router = router.merge(module.routes);
+            checks.append(&mut module.health);
+        }
+        let registry = Registry::new(&ground.lifecycle, Arc::clone(&ground.clock), checks);
+        let details = if self.ops.is_some() {
+            Details::ToNobody
+        } else {
+            Details::ToThisMachine
+        };
+        let router = router.merge(web_kit::ops(registry.clone(), scrape(), details));
+        let options = stack_options(config, ground, Arc::clone(&verifier))?;
+        let bounds = settings::serve_options(config);
+        let lifecycle = ground.lifecycle.clone();
+        if let Some(listener) = self.ops {
+            let router = web_kit::ops(registry, scrape(), Details::ToEverybody);
+            let router = web_kit::stack(router, stack_options(config, ground, verifier)?);
+            let served = web_kit::serve(listener, router, bounds, lifecycle.clone());
+            runtime::spawn(&lifecycle, "http.ops", served);
+        }
+        let router = web_kit::stack(router, options);
+        Ok(web_kit::serve(self.main, router, bounds, lifecycle))
+    }
+}
+
+async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
+}
+
+fn scrape() -> web_kit::Scrape {
+    let handle = runtime::telemetry::metrics();
+    Arc::new(move || handle.render())
+}
+
+fn stack_options(
+    config: &Config,
+    ground: &Ground,
+    verifier: Arc<TokenVerifier>,
+) -> Result<StackOptions, Error> {
+    let (limiter, clock) = (Arc::clone(&ground.limiter), Arc::clone(&ground.clock));
+    Ok(StackOptions {
+        cors: settings::cors(config),
+        body_limit: config.http.body_limit.in_memory(),
+        trusted_proxies: settings::trusted_proxies(config)?,
+        hsts: config.public_url().is_https(),
+        ..StackOptions::new(verifier, limiter, clock, Arc::clone(&ground.rng))
+    })
+}

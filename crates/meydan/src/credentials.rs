@@ -1,0 +1,156 @@
+//! Feeds the token verifier: keys, revocations, and whom a bot's token stands for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::{Applications, Credentials};
+use infra::fanout::{Body, Control, Deliveries, Fanout, Topic};
+use kernel::{Caller, Failure, SharedClock};
+use runtime::Lifecycle;
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+use web_kit::{OpaqueTokens, PublicKey, TokenVerifier};
+
+/// How often revocations are asked for, and how far back: the overlap covers transactions that
+/// commit late.
+const PULL: Duration = Duration::from_secs(2);
+const OVERLAP: Duration = Duration::from_secs(10);
+/// How far back at the start: longer than an access token lives.
+const AT_START: Duration = Duration::from_secs(16 * 60);
+/// How often keys are fetched, and the pause after an unknown one made us fetch.
+const KEYS: Duration = Duration::from_secs(600);
+const KEYS_AT_MOST: Duration = Duration::from_secs(30);
+/// Revocations that may wait to be taken in.
+const MAILBOX: usize = 4_096;
+
+/// Bot tokens, as applications know them.
+pub(crate) struct Bots(pub(crate) Arc<dyn Applications>);
+
+#[async_trait]
+impl OpaqueTokens for Bots {
+    async fn resolve_bot(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        Ok(self
+            .0
+            .resolve_token(sha256)
+            .await?
+            .map(|bot| Caller::bot(bot.bot)))
+    }
+}
+
+/// See the module's text.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    verifier: Arc<TokenVerifier>,
+    source: Arc<dyn Credentials>,
+    fanout: Arc<dyn Fanout>,
+    clock: SharedClock,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        verifier: Arc<TokenVerifier>,
+        source: Arc<dyn Credentials>,
+        fanout: Arc<dyn Fanout>,
+        clock: SharedClock,
+    ) -> Self {
+        Feed {
+            verifier,
+            source,
+            fanout,
+            clock,
+        }
+    }
+
+    /// Fills the verifier once, so that the first request is judged, and keeps it filled until
+    /// `end`.
+    pub(crate) async fn begin(
+        self,
+        lifecycle: &Lifecycle,
+        end: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let (follower, deliveries) = self.fanout.open(MAILBOX);
+        follower
+            .follow(&[Topic::Revoked])
+            .await
+            .map_err(|error| kernel::failure::UNAVAILABLE.fail().because(error))?;
+        self.fetch_keys().await?;
+        self.pull(AT_START).await?;
+        let pulling = end
+            .clone()
+            .run_until_cancelled_owned(self.clone().keep_pulling());
+        runtime::spawn(lifecycle, "credentials.revocations", pulling);
+        let fetching = end
+            .clone()
+            .run_until_cancelled_owned(self.clone().keep_fetching());
+        runtime::spawn(lifecycle, "credentials.keys", fetching);
+        let hearing = async move {
+            self.hear(deliveries).await;
+            drop(follower);
+        };
+        let hearing = end.clone().run_until_cancelled_owned(hearing);
+        runtime::spawn(lifecycle, "credentials.fast_path", hearing);
+        Ok(())
+    }
+
+    async fn fetch_keys(&self) -> Result<(), Failure> {
+        let keys = self.source.keys().await?;
+        let keys = keys.into_iter().map(|key| PublicKey {
+            kid: key.kid,
+            ed25519: key.public,
+        });
+        self.verifier.set_keys(keys.collect());
+        Ok(())
+    }
+
+    async fn pull(&self, back: Duration) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let revoked = self.source.revoked_since(now - back).await?;
+        let devices: Vec<_> = revoked.iter().map(|revocation| revocation.device).collect();
+        self.verifier.revoke(&devices, now);
+        self.verifier.set_revocations_fresh(now);
+        Ok(())
+    }
+
+    /// The truth: what the fast path missed is here within two seconds.
+    async fn keep_pulling(self) {
+        let mut ticks = interval(PULL);
+        // After an outage the window has to reach back to the last good pull.
+        let mut last_good = self.clock.now();
+        loop {
+            ticks.tick().await;
+            let now = self.clock.now();
+            let missed = Duration::try_from(now.duration_since(last_good)).unwrap_or_default();
+            match self.pull((missed + OVERLAP).min(AT_START)).await {
+                Ok(()) => last_good = now,
+                Err(error) => tracing::warn!(%error, "revocations could not be read"),
+            }
+        }
+    }
+
+    async fn keep_fetching(self) {
+        loop {
+            tokio::select! {
+                () = sleep(KEYS) => {}
+                () = self.verifier.unknown_key() => {}
+            }
+            if let Err(error) = self.fetch_keys().await {
+                tracing::warn!(%error, "signing keys could not be read");
+            }
+            sleep(KEYS_AT_MOST).await;
+        }
+    }
+
+    /// The fast path: what this process, or another through the fanout, revokes.
+    async fn hear(self, mut deliveries: Deliveries) {
+        while let Some(delivery) = deliveries.next().await {
+            match &delivery.record.body {
+                Body::Control(Control::DevicesRevoked(devices)) => {
+                    self.verifier.revoke(devices, self.clock.now());
+                }
+                Body::Control(Control::BotTokenRevoked(bot)) => self.verifier.forget_bot(*bot),
+                Body::Control(_) | Body::Dispatch(_) => {}
+            }
+        }
+    }
+}

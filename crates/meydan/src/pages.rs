@@ -1,0 +1,56 @@
+//! The two pages this program serves itself: where everything is, and the set-up of the first
+//! administrator.
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use web_kit::{Doc, Policy, Public, Table};
+
+/// The routes.
+pub(crate) fn table() -> Table {
+    let page = |summary| {
+        Doc::new(summary)
+            .policy(Policy::Public)
+            .returns_nothing(200)
+    };
+    Table::new("pages", ())
+        .get("/", home, page("What is served here"))
+        .get(
+            "/setup",
+            setup,
+            page("Make the first administrator, with the one-time link"),
+        )
+        .get(
+            "/setup/page.js",
+            setup_script,
+            page("The script of the set-up page"),
+        )
+        .get("/page.css", style, page("The style of these pages"))
+        .build()
+}
+
+async fn home(_: Public) -> Response {
+    text("text/html; charset=utf-8", include_str!("pages/home.html"))
+}
+
+async fn setup(_: Public) -> Response {
+    text("text/html; charset=utf-8", include_str!("pages/setup.html"))
+}
+
+async fn setup_script(_: Public) -> Response {
+    text(
+        "text/javascript; charset=utf-8",
+        include_str!("pages/setup.js"),
+    )
+}
+
+async fn style(_: Public) -> Response {
+    text("text/css; charset=utf-8", include_str!("pages/page.css"))
+}
+
+fn text(kind: &'static str, body: &'static str) -> Response {
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
+        body,
+    )
+        .into_response()
+}

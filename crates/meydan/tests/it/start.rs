@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::node::{Home, meydan, person};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_start_keeps_the_data_and_ctrl_c_is_clean() -> Result<()> {
+    let home = Home::new("again")?;
+    let mut node = home.start().await?;
+    let ayse = node.sign_up("ayse").await?;
+    let (guild, _) = node.community(&ayse).await?;
+    node.server.signal(Signal::SIGINT)?;
+    assert_eq!(
+        node.server.wait(Duration::from_secs(30))?,
+        Some(0),
+        "{}",
+        node.server.tail()
+    );
+    let node = home.start().await?;
+    let body = json!({"identifier": "ayse", "password": "kırmızı bisiklet yokuşu ayse"});
+    let reply = node
+        .client
+        .call("POST", "/v1/auth/login", (), body)
+        .await?
+        .expect(200)?;
+    let again = person(&reply)?;
+    assert_eq!(again.id, ayse.id);
+    let found = node
+        .done(&again, "GET", &format!("/guilds/{guild}"), Value::Null)
+        .await?;
+    assert_eq!(found["name"], "Meydan");
+    node.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_owner_of_the_data_is_refused_and_told_who_holds_it() -> Result<()> {
+    let home = Home::new("owner")?;
+    let node = home.start().await?;
+    let port = testkit::servers::free_port()?.to_string();
+    let mut second = meydan(home.path());
+    second
+        .args(["up", "--data"])
+        .arg(home.data())
+        .args(["--port", &port]);
+    let output = second.output()?;
+    assert_eq!(output.status.code(), Some(5));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&node.server.pid().to_string()), "{said}");
+    node.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_admin_is_made_by_the_set_up_link_once() -> Result<()> {
+    let home = Home::new("setup")?;
+    let node = home.start().await?;
+    let output = home.run(&["admin", "setup-link"])?;
+    let link = String::from_utf8(output.stdout)?;
+    let token = link
+        .trim()
+        .split_once('#')
+        .context("a link with a token")?
+        .1
+        .to_owned();
+    let page = node
+        .client
+        .call("GET", "/setup", (), Value::Null)
+        .await?
+        .expect(200)?;
+    assert!(
+        page.header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/html"))
+    );
+    let body = json!({
+        "token": token, "email": "root@example.com", "username": "root_admin",
+        "display_name": "Root", "password": "yokuşlu kırmızı bisiklet",
+    });
+    let reply = node
+        .client
+        .call("POST", "/v1/auth/setup", (), body.clone())
+        .await?
+        .expect(201)?;
+    let admin = person(&reply)?;
+    let me = node
+        .client
+        .call("GET", "/v1/users/@me", admin.credential(), Value::Null)
+        .await?;
+    assert_eq!(me.json["roles"], json!(["superadmin"]));
+    assert_eq!(
+        node.client
+            .call("POST", "/v1/auth/setup", (), body)
+            .await?
+            .status,
+        401
+    );
+    assert_eq!(
+        home.run(&["admin", "setup-link"])?.status.code(),
+        Some(5),
+        "there is one now"
+    );
+    node.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_from_the_environment_or_the_command_line() -> Result<()> {
+    let home = Home::new("admins")?;
+    let password = home.path().join("password");
+    std::fs::write(&password, "yokuşlu kırmızı bisiklet\n")?;
+    let file = password.to_string_lossy().into_owned();
+    // Without a running node: the command opens the data itself.
+    let output = home.run(&[
+        "admin",
+        "create",
+        "root@example.com",
+        "--password-file",
+        &file,
+    ])?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let node = home.start().await?;
+    let body = json!({"identifier": "root@example.com", "password": "yokuşlu kırmızı bisiklet"});
+    let reply = node
+        .client
+        .call("POST", "/v1/auth/login", (), body)
+        .await?
+        .expect(200)?;
+    let me = person(&reply)?;
+    let me = node
+        .client
+        .call("GET", "/v1/users/@me", me.credential(), Value::Null)
+        .await?;
+    assert_eq!(me.json["roles"], json!(["superadmin"]));
+    node.stop()
+}
+
+#[test]
+fn bad_settings_are_told_all_at_once_and_nothing_starts() -> Result<()> {
+    let home = Home::new("settings")?;
+    let file = home.path().join("meydan.toml");
+    std::fs::write(
+        &file,
+        "[http]\nprot = 3000\n[database]\nmax_conections = 40\n",
+    )?;
+    let output = meydan(home.path())
+        .args(["up", "--data"])
+        .arg(home.data())
+        .env("MEYDAN_HTTP__PROT", "1")
+        .output()?;
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for part in [
+        "meydan.toml:2:1",
+        "http.port",
+        "meydan.toml:4:1",
+        "database.max_connections",
+        "MEYDAN_HTTP__PORT",
+        "3 errors",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!home.data().exists());
+    Ok(())
+}
