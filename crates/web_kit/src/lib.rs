@@ -46,7 +46,7 @@ pub use extract::{Caller, Json, Once, OptionalJson, Path, Public, Query};
 pub use fail::{ERRORS, Fail, Result};
 pub use metrics::METRICS;
 pub use opaque::OpaqueTokens;
-pub use ops::{Scrape, ops};
+pub use ops::{Details, Scrape, ops};
 pub use reply::{Created, NoContent, Replayed};
 pub use serve::{Io, ServeOptions, Slot, serve};
 pub use stack::{StackOptions, stack};

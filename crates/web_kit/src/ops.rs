@@ -16,12 +16,32 @@ use crate::fail::Fail;
 /// Renders all metrics as Prometheus' text.
 pub type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Who is told metrics, and which check fails why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// Processes of this machine that come without a proxy: what a proxy on the same host passes
+    /// on looks like loopback, so a forwarding header closes the door.
+    ToThisMachine,
+    /// Nobody; another listener tells them.
+    ToNobody,
+    /// Whoever reaches the listener, which is an operator's own.
+    ToEverybody,
+}
+
+impl Details {
+    fn are_for(self, meta: &Meta) -> bool {
+        match self {
+            Self::ToThisMachine => meta.direct_loopback,
+            Self::ToNobody => false,
+            Self::ToEverybody => true,
+        }
+    }
+}
+
 /// Serves `/livez`, `/readyz` and `/metrics`.
 ///
-/// Everybody learns whether the process is alive and ready. Metrics, and which check fails why,
-/// are told only to a process of this machine that comes without a proxy: what a proxy on the
-/// same host passes on looks like loopback, so a forwarding header closes the door.
-pub fn ops(registry: Registry, scrape: Scrape) -> Router {
+/// Everybody learns whether the process is alive and ready; the rest is told as `details` says.
+pub fn ops(registry: Registry, scrape: Scrape, details: Details) -> Router {
     Router::new()
         .route(
             "/livez",
@@ -29,22 +49,26 @@ pub fn ops(registry: Registry, scrape: Scrape) -> Router {
         )
         .route(
             "/readyz",
-            get(move |meta: Meta| async move { readyz(&registry, &meta).await }),
+            get(move |meta: Meta| async move { readyz(&registry, details.are_for(&meta)).await }),
         )
         .route(
             "/metrics",
-            get(move |meta: Meta| async move { metrics(&scrape, &meta) }),
+            get(move |meta: Meta| async move { metrics(&scrape, details.are_for(&meta)) }),
         )
 }
 
-async fn readyz(registry: &Registry, meta: &Meta) -> Response {
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "the one thing that differs"
+)]
+async fn readyz(registry: &Registry, detailed: bool) -> Response {
     let report = registry.ready().await;
     let status = if report.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = if meta.direct_loopback {
+    let body = if detailed {
         axum::Json(json!(report))
     } else {
         axum::Json(json!({ "ready": report.ready, "draining": report.draining }))
@@ -52,8 +76,12 @@ async fn readyz(registry: &Registry, meta: &Meta) -> Response {
     (status, body).into_response()
 }
 
-fn metrics(scrape: &Scrape, meta: &Meta) -> Response {
-    if !meta.direct_loopback {
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "the one thing that differs"
+)]
+fn metrics(scrape: &Scrape, allowed: bool) -> Response {
+    if !allowed {
         return Fail(kernel::failure::NOT_FOUND.fail()).into_response();
     }
     (

@@ -6,7 +6,7 @@ use axum::Router;
 use runtime::health::Registry;
 use runtime::{Check, Lifecycle};
 use testkit::http::{Credential, Reply, options, request, send};
-use web_kit::{Peer, ops, stack};
+use web_kit::{Details, Peer, ops, stack};
 
 use crate::app::{clock, table};
 
@@ -14,7 +14,11 @@ fn app(lifecycle: &Lifecycle, database: Result<(), String>) -> Router {
     let check = Check::required("database", move || std::future::ready(database.clone()));
     let registry = Registry::new(lifecycle, clock(), vec![check]);
     let metrics = runtime::telemetry::metrics();
-    let ops = ops(registry, Arc::new(move || metrics.render()));
+    let ops = ops(
+        registry,
+        Arc::new(move || metrics.render()),
+        Details::ToThisMachine,
+    );
     let mut options = options(clock()).unwrap();
     options.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     stack(table().router().merge(ops), options)
