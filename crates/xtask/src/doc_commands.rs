@@ -1,7 +1,7 @@
 //! Runs the shell blocks of the documentation, so that no documented command is wrong.
 //!
 //! The blocks marked `sh` of one page run in order in one bash, in an empty folder, against a demo
-//! server whose address is in `MEYDAN_URL`. A block marked `sh norun` is left out.
+//! server whose address is in `BASE`. A block marked `sh norun` is left out.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -118,7 +118,7 @@ fn run_page(blocks: &[Block], meydan: &Path, url: &str) -> anyhow::Result<Result
             "PATH",
             std::env::join_paths(path).context("put the binary's folder into PATH")?,
         )
-        .env("MEYDAN_URL", url)
+        .env("BASE", url)
         .env("MEYDAN_SERVER", url)
         .env("HOME", folder.path())
         .stdin(Stdio::null())
@@ -162,7 +162,7 @@ mod tests {
             run_page(blocks, Path::new("/bin/true"), "http://127.0.0.1:1").unwrap()
         };
         let good = [
-            block(3, "a=$MEYDAN_URL; echo x > file\n"),
+            block(3, "a=$BASE; echo x > file\n"),
             block(9, "test -n \"$a\"; cat file\n"),
         ];
         assert!(run(&good).is_ok());
