@@ -31,6 +31,7 @@ pub mod outbox;
 mod pool;
 pub mod prepare;
 pub mod private;
+mod purge;
 mod sql;
 mod tx;
 mod value;
@@ -46,6 +47,7 @@ pub use migrate::{
 };
 pub use pool::{Db, Usage};
 pub use postgres_types::{self, Type};
+pub use purge::{INBOX_DAYS, PurgeFn, PurgeJob, purge_jobs};
 pub use sql::{Bound, Source, Sql};
 pub use tx::Tx;
 pub use value::{FromRow, Row, Scalar, Value};

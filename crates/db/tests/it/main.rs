@@ -19,6 +19,8 @@ mod private_pg;
 #[cfg(test)]
 mod private_ways;
 #[cfg(test)]
+mod purge;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod transactions;
