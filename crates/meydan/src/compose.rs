@@ -10,15 +10,14 @@ use infra::bus::{Bus, LocalBus};
 use infra::fanout::{Fanout, LocalFanout};
 use infra::limiter::LocalLimiter;
 use kernel::{Failure, Ids, Limiter, SharedClock, SharedRng, SystemClock, SystemRng, WorkerSlot};
-use runtime::health::Registry;
-use runtime::{Lifecycle, Metric, Module};
+use runtime::{Job, Lifecycle, Metric, Module};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use web_kit::{Details, StackOptions, Table, TokenVerifier};
+use web_kit::{StackOptions, Table, TokenVerifier};
 
 use crate::config::Config;
 use crate::credentials;
+use crate::listen::Listeners;
 use crate::parts::{Parts, Running, Service};
 use crate::{pages, settings};
 
@@ -44,12 +43,8 @@ pub(crate) enum Error {
     Bus(#[from] infra::bus::BusError),
     #[error("starting a context")]
     Context(#[from] Failure),
-    #[error("listening on {address}")]
-    Listen {
-        address: std::net::SocketAddr,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("serving")]
+    Serve(#[from] crate::listen::Error),
 }
 
 /// The migrations of every context, in call order.
@@ -312,8 +307,12 @@ pub(crate) async fn start(
     let surfaces = surfaces(&parts);
     let listeners = Listeners::bind(config).await?;
     let addr = listeners.addr;
+    let mut tables = contexts.tables();
+    tables.extend(realtime.iter().map(realtime::Realtime::table));
+    tables.push(pages::table());
     begin_work(&ground, &parts, &mut modules)?;
-    let serving = listeners.serve(config, &ground, modules, verifier)?;
+    let stack = stack_options(config, &ground, verifier)?;
+    let serving = listeners.serve(config, stack, &lifecycle, &tables, modules)?;
     runtime::spawn(&lifecycle, "http.serve", async move {
         serving.await;
         // Nothing is published any more: sessions can be left to the next process whole.
@@ -424,6 +423,21 @@ fn gateway_deps(
     }
 }
 
+fn stack_options(
+    config: &Config,
+    ground: &Ground,
+    verifier: Arc<TokenVerifier>,
+) -> Result<StackOptions, Error> {
+    let (limiter, clock) = (Arc::clone(&ground.limiter), Arc::clone(&ground.clock));
+    Ok(StackOptions {
+        cors: settings::cors(config),
+        body_limit: config.http.body_limit.in_memory(),
+        trusted_proxies: settings::trusted_proxies(config)?,
+        hsts: config.public_url().is_https(),
+        ..StackOptions::new(verifier, limiter, clock, Arc::clone(&ground.rng))
+    })
+}
+
 /// Starts jobs, consumers and the relays of outboxes. Takes jobs and consumers out of `modules`.
 fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<(), Error> {
     let lifecycle = &ground.lifecycle;
@@ -436,6 +450,14 @@ fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<
     );
     let bus: Arc<dyn Bus> = LocalBus::new(infra::bus::Limits::default());
     let mut jobs = Vec::new();
+    let schemas: Vec<_> = modules.iter().map(|module| module.name).collect();
+    for purge in db::purge_jobs(&ground.db, &schemas) {
+        jobs.push(Job {
+            name: purge.name,
+            every: purge.every,
+            run: purge.run,
+        });
+    }
     for module in modules.iter_mut() {
         jobs.append(&mut module.jobs);
         for consumer in module.consumers.drain(..) {
@@ -464,90 +486,4 @@ fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<
     let listener = db::wakeup::Listener::new(parts.direct.clone(), ground.db.clone());
     runtime::spawn(lifecycle, "db.listener", listener.run(soft));
     Ok(())
-}
-
-/// The sockets to listen on, bound before anything is started.
-struct Listeners {
-    main: TcpListener,
-    addr: std::net::SocketAddr,
-    ops: Option<TcpListener>,
-}
-
-impl Listeners {
-    async fn bind(config: &Config) -> Result<Self, Error> {
-        let main = bind((config.http.listen, config.http.port).into()).await?;
-        let addr = (config.http.listen, config.http.port).into();
-        let addr = main.local_addr().map_err(|source| Error::Listen {
-            address: addr,
-            source,
-        })?;
-        let ops = match config.http.ops_listen {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        Ok(Listeners { main, addr, ops })
-    }
-
-    /// Serves all routes of the modules, the pages, the documentation and the operator's. Ends
-    /// when the last request is answered.
-    fn serve(
-        self,
-        config: &Config,
-        ground: &Ground,
-        modules: Vec<Module>,
-        verifier: Arc<TokenVerifier>,
-    ) -> Result<impl Future<Output = ()> + use<>, Error> {
-        let tables = documented()?;
-        let document = Table::openapi(&tables.iter().collect::<Vec<_>>());
-        let mut router = pages::table().router().merge(web_kit::docs(&document)?);
-        let mut checks = Vec::new();
-        for mut module in modules {
-            router = router.merge(module.routes);
-            checks.append(&mut module.health);
-        }
-        let registry = Registry::new(&ground.lifecycle, Arc::clone(&ground.clock), checks);
-        let details = if self.ops.is_some() {
-            Details::ToNobody
-        } else {
-            Details::ToThisMachine
-        };
-        let router = router.merge(web_kit::ops(registry.clone(), scrape(), details));
-        let options = stack_options(config, ground, Arc::clone(&verifier))?;
-        let bounds = settings::serve_options(config);
-        let lifecycle = ground.lifecycle.clone();
-        if let Some(listener) = self.ops {
-            let router = web_kit::ops(registry, scrape(), Details::ToEverybody);
-            let router = web_kit::stack(router, stack_options(config, ground, verifier)?);
-            let served = web_kit::serve(listener, router, bounds, lifecycle.clone());
-            runtime::spawn(&lifecycle, "http.ops", served);
-        }
-        let router = web_kit::stack(router, options);
-        Ok(web_kit::serve(self.main, router, bounds, lifecycle))
-    }
-}
-
-async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
-}
-
-fn scrape() -> web_kit::Scrape {
-    let handle = runtime::telemetry::metrics();
-    Arc::new(move || handle.render())
-}
-
-fn stack_options(
-    config: &Config,
-    ground: &Ground,
-    verifier: Arc<TokenVerifier>,
-) -> Result<StackOptions, Error> {
-    let (limiter, clock) = (Arc::clone(&ground.limiter), Arc::clone(&ground.clock));
-    Ok(StackOptions {
-        cors: settings::cors(config),
-        body_limit: config.http.body_limit.in_memory(),
-        trusted_proxies: settings::trusted_proxies(config)?,
-        hsts: config.public_url().is_https(),
-        ..StackOptions::new(verifier, limiter, clock, Arc::clone(&ground.rng))
-    })
 }

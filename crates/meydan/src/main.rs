@@ -14,6 +14,7 @@ mod cli;
 mod compose;
 mod config;
 mod credentials;
+mod listen;
 mod pages;
 mod parts;
 mod settings;
