@@ -26,6 +26,7 @@ pub mod inbox;
 mod mechanics;
 mod metrics_table;
 mod migrate;
+mod notes;
 pub mod once;
 pub mod outbox;
 mod pool;

@@ -346,6 +346,9 @@ pub(crate) async fn send(
             limit_ms,
         }),
     };
+    if result.is_ok() {
+        crate::notes::note(name);
+    }
     measure(
         name,
         began.elapsed(),

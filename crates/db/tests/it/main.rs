@@ -9,6 +9,8 @@ mod logins;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]
+mod notes;
+#[cfg(test)]
 mod once;
 #[cfg(test)]
 mod pgbouncer;
