@@ -64,7 +64,7 @@ fn allowed(name: &str) -> Option<Allowed> {
         // Serving drains with the lifecycle.
         "web_kit" => Allowed::These(&["kernel", "runtime"]),
         "rpc" | "graphql" | "site" | "edge" => Allowed::These(FACADE),
-        "realtime" | "bench" => Allowed::These(&[
+        "realtime" | "bench" | "testkit" => Allowed::These(&[
             "kernel",
             "contracts",
             "infra",
@@ -73,7 +73,6 @@ fn allowed(name: &str) -> Option<Allowed> {
             "runtime",
             "ws",
         ]),
-        "testkit" => Allowed::These(ALL_BUT_CONTEXTS),
         "meydan" => Allowed::AllBut(&["testkit", "xtask"]),
         name if CONTEXTS.contains(&name) => Allowed::These(ALL_BUT_CONTEXTS),
         _ => return None,
