@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use crate::Outcome;
 use crate::server::now;
+use crate::statements;
 use crate::workspace;
 
 /// Clippy only warns of a ban whose path leads nowhere, and does not fail by it.
@@ -34,15 +35,17 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
     let metadata = workspace::metadata()?;
     let logs = metadata.target_directory.join("xtask");
     std::fs::create_dir_all(&logs).with_context(|| format!("create {}", logs.display()))?;
+    let notes = logs.join("statements");
+    statements::empty(&notes)?;
     let mut total = Count::default();
-    for step in steps() {
+    for step in steps(&notes) {
         total = add(total, run_step(step, &logs)?);
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(Outcome::of_findings(total.failed))
 }
 
-fn steps() -> Vec<Step> {
+fn steps(notes: &Path) -> Vec<Step> {
     let mut steps = vec![
         step("fmt", workspace::cargo(["fmt", "--all", "--check"])),
         Step {
@@ -55,7 +58,10 @@ fn steps() -> Vec<Step> {
             workspace::cargo(["build", "--locked", "-p", "meydan"]),
         ),
     ];
-    steps.extend(test_steps());
+    steps.extend(test_steps(notes));
+    let mut compare = xtask(&["statements"]);
+    compare.arg(notes);
+    steps.push(step("sql", compare));
     steps.push(step("tidy", xtask(&["tidy"])));
     steps.push(step("doc", doc()));
     steps.push(step("gen", xtask(&["gen", "--check"])));
@@ -90,7 +96,7 @@ fn clippy() -> Command {
     ])
 }
 
-fn test_steps() -> Vec<Step> {
+fn test_steps(notes: &Path) -> Vec<Step> {
     let arguments: &[&[&str]] = if is_installed("nextest") {
         // nextest runs no examples of the documentation.
         &[
@@ -110,6 +116,8 @@ fn test_steps() -> Vec<Step> {
         let mut command = workspace::cargo(arguments.iter());
         // A tool that is missing fails a test here, and is skipped elsewhere.
         command.env("MEYDAN_TEST_STRICT", "1");
+        // Which statements ran; `sql` compares.
+        command.env(statements::VARIABLE, notes);
         command
     };
     let names = ["test", "doctest"];

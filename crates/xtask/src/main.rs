@@ -19,6 +19,7 @@ mod doc_commands;
 mod generate;
 mod server;
 mod source;
+mod statements;
 mod tidy;
 mod workspace;
 
@@ -29,6 +30,7 @@ cargo xtask tidy                                   repository rules, one finding
 cargo xtask ci                                     everything a change must pass
 cargo xtask gen [--check]                          generated pages under docs/
 cargo xtask tests                                  ids of the test catalogue without a test
+cargo xtask statements DIR                         statements that no test noted in DIR has run
 cargo xtask bench startup [--runs N] [-o json] [--profile debug|release]
 cargo xtask doc-commands                           runs the shell blocks of README.md and docs/";
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["gen"] => generate::write(),
         ["gen", "--check"] => generate::check(),
         ["tests"] => tidy::catalogue::list_missing(),
+        ["statements", folder] => statements::run(folder.as_ref()),
         ["bench", "startup", options @ ..] => bench::startup(options),
         ["doc-commands"] => doc_commands::run(),
         ["help" | "--help" | "-h"] | [] => {
