@@ -136,16 +136,16 @@ struct WireMembers {
 impl Command {
     /// Reads one text frame.
     pub(crate) fn parse(text: &str) -> Result<Command, Close> {
-        let envelope: Envelope<'_> = serde_json::from_str(text).or(Err(Close::Decode))?;
+        let envelope: Envelope<'_> = object(text)?;
         let d = envelope.d.map_or("null", RawValue::get);
         match envelope.op {
             // Libraries send null before they have received anything.
             1 => parse::<Option<u64>>(d).map(Command::Heartbeat),
-            2 => parse(d).map(Command::Identify),
+            2 => object(d).map(Command::Identify),
             3 => parse::<serde_json::Value>(d).map(|_| Command::Presence),
             4 => parse::<serde_json::Value>(d).map(|_| Command::Voice),
-            6 => parse(d).map(Command::Resume),
-            8 => parse::<WireMembers>(d).and_then(members),
+            6 => object(d).map(Command::Resume),
+            8 => object::<WireMembers>(d).and_then(members),
             _ => Err(Close::UnknownOpcode),
         }
     }
@@ -153,6 +153,15 @@ impl Command {
 
 fn parse<'de, T: Deserialize<'de>>(d: &'de str) -> Result<T, Close> {
     serde_json::from_str(d).or(Err(Close::Decode))
+}
+
+/// Serde also reads a struct from an array of its fields; on the wire it is an object.
+fn object<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Close> {
+    if text.trim_start().starts_with('{') {
+        parse(text)
+    } else {
+        Err(Close::Decode)
+    }
 }
 
 fn members(wire: WireMembers) -> Result<Command, Close> {
