@@ -78,6 +78,9 @@ pub enum Error {
     /// The same, where the chat dialect has a number for it.
     #[error("find a user who is not there")]
     UnknownUser,
+    /// There may be no people whose password everybody knows.
+    #[error("make demo people where others can reach the server")]
+    DemoRefused,
     /// `If-Match` is missing.
     #[error("change a profile without naming its version")]
     PreconditionRequired,
@@ -193,7 +196,7 @@ impl Error {
             Error::AdminPasswordMissing => &ADMIN_PASSWORD_MISSING,
             Error::StepUpRequired => &STEP_UP_REQUIRED,
             Error::Unauthenticated => &UNAUTHENTICATED,
-            Error::Forbidden => &FORBIDDEN,
+            Error::Forbidden | Error::DemoRefused => &FORBIDDEN,
             Error::NotFound => &NOT_FOUND,
             Error::UnknownUser => &UNKNOWN_USER,
             Error::PreconditionRequired => &PRECONDITION_REQUIRED,

@@ -17,6 +17,8 @@
 //! 7. Roles and permissions are never in a token. A change acts at once.
 //! 8. No secret travels through outbox, bus, jobs, logs, traces or audit. A stranger cannot lock
 //!    an account; attempts on it are delayed.
+//! 9. A password that everybody knows (demo people, `demo.rs`) logs in only where the settings allow
+//!    it: on a server that nobody but its own computer reaches.
 //!
 //! # Deliberately absent
 //! Community permissions (`communities`), bot tokens (`applications`), SQL of other schemas, and
@@ -28,6 +30,7 @@
 //! Begin reading with `login.rs`, then `devices.rs` and `refresh.rs`.
 
 mod calls;
+mod demo;
 mod devices;
 pub mod error;
 pub mod events;
@@ -57,6 +60,7 @@ use kernel::{Ids, Limiter, SharedClock, SharedRng, UserId};
 use runtime::{Blocking, Check, Consumer, Module};
 
 pub use calls::MAX_USERS;
+pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
 pub use devices::{Origin, Tokens};
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
@@ -66,7 +70,7 @@ pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
 pub use registration::{Consent, Registration};
 pub use rules::Email;
 pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
-pub use settings::{EmailVerification, Limits, Settings};
+pub use settings::{DemoPeople, EmailVerification, Limits, Settings};
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
 pub use users::{Precondition, ProfileChange};
 
@@ -88,6 +92,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0003__people",
             include_str!("../migrations/V0003__people.sql"),
+        ),
+        (
+            "V0004__demo_people",
+            include_str!("../migrations/V0004__demo_people.sql"),
         ),
     ],
 };

@@ -45,7 +45,9 @@ impl Identity {
         limits::login_of(&*self.limiter, limits, keys, name.text()).await?;
         let found = sql::users::find_login(&self.db, &name).await?;
         let account = found.filter(|login| {
-            login.kind == Kind::User && matches!(login.state.as_str(), "active" | "deleting")
+            login.kind == Kind::User
+                && matches!(login.state.as_str(), "active" | "deleting")
+                && (!login.known_password || self.allows_demo_people())
         });
         let stored = account.as_ref().and_then(|login| login.phc.clone());
         let check = self.check_password(stored.clone(), password).await?;
@@ -143,6 +145,7 @@ impl Identity {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         sql::users::set_password(&tx, caller.user, &phc, now).await?;
+        sql::demo::close(&tx, caller.user).await?;
         let mut revoked = Vec::new();
         if others == OtherDevices::End {
             let except = Some(device);

@@ -113,7 +113,9 @@ impl Identity {
             .await?;
         let keys = self.keys.set().await?;
         let tx = self.db.begin().await?;
-        let user = self.insert_person(&tx, &wish, &email, &phc, None).await?;
+        let user = self
+            .insert_person(&tx, &wish, &email, Some(&phc), None)
+            .await?;
         let tokens = self
             .issue(&tx, &keys, (user, Account::New), &[PWD], origin)
             .await?;
@@ -121,13 +123,13 @@ impl Identity {
         Ok(tokens)
     }
 
-    /// Stores a person with a password and what they agreed to.
+    /// Stores a person, with what they log in with and what they agreed to.
     pub(crate) async fn insert_person(
         &self,
         tx: &db::Tx,
         wish: &Registration,
         email: &Email,
-        phc: &str,
+        phc: Option<&str>,
         email_verified_at: Option<Timestamp>,
     ) -> Result<UserId> {
         let now = self.clock.now();
@@ -144,7 +146,9 @@ impl Identity {
             at: now,
         };
         sql::users::insert(tx, &row).await.map_err(taken)?;
-        sql::users::set_password(tx, id, phc, now).await?;
+        if let Some(phc) = phc {
+            sql::users::set_password(tx, id, phc, now).await?;
+        }
         let mut events = Events::new(&self.ids, now, Some(id));
         events.user_created(id, row.kind)?;
         if !wish.consents.is_empty() {

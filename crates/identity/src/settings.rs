@@ -30,6 +30,8 @@ pub struct Settings {
     pub hashing_permits: usize,
     /// How often somebody may try.
     pub limits: Limits,
+    /// Whether there may be people whose password everybody knows.
+    pub demo_people: DemoPeople,
     /// Keys derived from the root secret.
     pub keys: RootKeys,
 }
@@ -49,6 +51,7 @@ impl Settings {
             password_scheme: Scheme::default(),
             hashing_permits: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
+            demo_people: DemoPeople::Refused,
             keys,
         }
     }
@@ -61,6 +64,15 @@ pub enum EmailVerification {
     Required,
     /// No; for one computer only.
     Off,
+}
+
+/// Whether there may be people whose password everybody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemoPeople {
+    /// They are made, and their password is good; where only this computer reaches the server.
+    Allowed,
+    /// None are made, and those who are there cannot log in.
+    Refused,
 }
 
 /// How often somebody may try (the rules made of these are in `limits.rs`).

@@ -135,7 +135,7 @@ impl Identity {
             return Err(Error::TokenInvalid);
         }
         let user = self
-            .insert_person(&tx, &wish, &email, &phc, Some(now))
+            .insert_person(&tx, &wish, &email, Some(&phc), Some(now))
             .await?;
         self.make_admin(&tx, user).await?;
         let tokens = self
@@ -183,7 +183,7 @@ impl Identity {
             wish.username = self.free_username(&tx, wish.username, spare).await?;
         }
         let user = self
-            .insert_person(&tx, &wish, email, &phc, Some(now))
+            .insert_person(&tx, &wish, email, Some(&phc), Some(now))
             .await?;
         self.make_admin(&tx, user).await?;
         tx.commit().await?;

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod people;
@@ -9,4 +10,4 @@ pub(crate) mod users;
 
 /// All statements, for the test that prepares each.
 pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> =
-    LazyLock::new(|| [devices::ALL, keys::ALL, people::ALL, users::ALL].concat());
+    LazyLock::new(|| [demo::ALL, devices::ALL, keys::ALL, people::ALL, users::ALL].concat());

@@ -83,31 +83,36 @@ pub(crate) struct Login {
     pub(crate) kind: Kind,
     pub(crate) state: String,
     pub(crate) phc: Option<String>,
+    /// Whether everybody knows the password.
+    pub(crate) known_password: bool,
 }
 
 const LOGIN_BY_EMAIL: Sql = Sql::new(
     "identity.find_login_by_email",
-    "SELECT u.id, u.kind, u.state, c.phc
+    "SELECT u.id, u.kind, u.state, c.phc, coalesce(d.known_password, false) AS known_password
        FROM identity.users u
        LEFT JOIN identity.credentials c ON c.user_id = u.id AND c.kind = 'password'
+       LEFT JOIN identity.demo_people d ON d.user_id = u.id
       WHERE u.email_key = $1",
 )
 .returning::<Login>();
 
 const LOGIN_BY_PHONE: Sql = Sql::new(
     "identity.find_login_by_phone",
-    "SELECT u.id, u.kind, u.state, c.phc
+    "SELECT u.id, u.kind, u.state, c.phc, coalesce(d.known_password, false) AS known_password
        FROM identity.users u
        LEFT JOIN identity.credentials c ON c.user_id = u.id AND c.kind = 'password'
+       LEFT JOIN identity.demo_people d ON d.user_id = u.id
       WHERE u.phone_number = $1",
 )
 .returning::<Login>();
 
 const LOGIN_BY_USERNAME: Sql = Sql::new(
     "identity.find_login_by_username",
-    "SELECT u.id, u.kind, u.state, c.phc
+    "SELECT u.id, u.kind, u.state, c.phc, coalesce(d.known_password, false) AS known_password
        FROM identity.users u
        LEFT JOIN identity.credentials c ON c.user_id = u.id AND c.kind = 'password'
+       LEFT JOIN identity.demo_people d ON d.user_id = u.id
       WHERE u.username = $1",
 )
 .returning::<Login>();

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod calls;
+mod demo;
 mod devices;
 mod dialect;
 mod harness;
