@@ -5,7 +5,7 @@
 //! outlives the socket for two minutes, and a restart of the process through the database.
 //!
 //! # Invariants
-//! 1. [`machine`] and [`ring`] know no socket, no clock and no task; sockets only move bytes.
+//! 1. `machine.rs` and `ring.rs` know no socket, no clock and no task; sockets only move bytes.
 //! 2. All of a session lives on one worker: nothing in it is locked, nothing is sent across.
 //! 3. An event is encoded once per form and worker; per socket only its number differs.
 //! 4. A session gets an event once and in order, or is told that it cannot go on (op 9).
@@ -20,8 +20,8 @@
 //! In: every fanout record of followed topics. Out: none.
 //!
 //! # Where to begin
-//! [`machine`] (the protocol), [`ring`] (queue and resume), then [`socket`] → [`identify`] →
-//! [`dispatch`], which is the way of a message from the fanout to the client.
+//! `machine.rs` (the protocol), `ring.rs` (queue and resume), then `socket.rs` → `identify.rs` →
+//! `dispatch.rs`, which is the way of a message from the fanout to the client.
 
 #![warn(missing_docs)]
 
