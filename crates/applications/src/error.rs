@@ -1,7 +1,7 @@
 //! What can go wrong here, and what the public reads about it.
 
 use kernel::failure::{INTERNAL, INVALID_REQUEST};
-use kernel::{ErrorKind, ErrorRow, Failure, FieldError};
+use kernel::{ErrorRow, Failure, FieldError};
 
 /// Why an operation of this context failed.
 #[derive(Debug, thiserror::Error)]
@@ -47,24 +47,7 @@ pub enum Error {
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-macro_rules! rows {
-    ($($name:ident, $kind:ident, $dialect:literal, $en:literal, $tr:literal;)*) => {
-        $(
-            #[doc = $en]
-            pub const $name: ErrorRow = ErrorRow {
-                code: stringify!($name),
-                kind: ErrorKind::$kind,
-                dialect: $dialect,
-                en: $en,
-                tr: $tr,
-            };
-        )*
-        /// Every row of this context.
-        pub const ERRORS: &[&ErrorRow] = &[$(&$name),*];
-    };
-}
-
-rows! {
+kernel::error_rows! {
     APPLICATION_UNKNOWN, NotFound, 10002,
         "no such application, or it is not yours",
         "böyle bir uygulama yok ya da sizin değil";

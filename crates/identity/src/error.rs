@@ -5,7 +5,7 @@ use std::time::Duration;
 use kernel::failure::{
     FORBIDDEN, INTERNAL, INVALID_REQUEST, NOT_FOUND, RATE_LIMITED, UNAUTHENTICATED,
 };
-use kernel::{ErrorKind, ErrorRow, Failure, FieldError};
+use kernel::{ErrorRow, Failure, FieldError};
 
 /// Why an operation of this context failed.
 #[derive(Debug, thiserror::Error)]
@@ -104,24 +104,7 @@ pub enum Error {
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-macro_rules! rows {
-    ($($name:ident, $kind:ident, $dialect:literal, $en:literal, $tr:literal;)*) => {
-        $(
-            #[doc = $en]
-            pub const $name: ErrorRow = ErrorRow {
-                code: stringify!($name),
-                kind: ErrorKind::$kind,
-                dialect: $dialect,
-                en: $en,
-                tr: $tr,
-            };
-        )*
-        /// Every row of this context.
-        pub const ERRORS: &[&ErrorRow] = &[$(&$name),*];
-    };
-}
-
-rows! {
+kernel::error_rows! {
     INVALID_CREDENTIALS, Unauthenticated, 0,
         "no account fits this name and password",
         "bu ad ve parolaya uyan bir hesap yok";

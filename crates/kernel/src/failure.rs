@@ -209,91 +209,56 @@ impl Error for Failure {
     }
 }
 
-/// A failure nobody foresaw.
-pub const INTERNAL: ErrorRow = ErrorRow {
-    code: "INTERNAL",
-    kind: ErrorKind::Internal,
-    dialect: 0,
-    en: "something went wrong on our side; quote the request id when you report it",
-    tr: "bizim tarafta bir şeyler ters gitti; bildirirken istek kimliğini yazın",
-};
-/// A dependency is away or full; try again.
-pub const UNAVAILABLE: ErrorRow = ErrorRow {
-    code: "UNAVAILABLE",
-    kind: ErrorKind::Unavailable,
-    dialect: 0,
-    en: "the service is briefly unavailable; try again after the time in Retry-After",
-    tr: "hizmet kısa süreliğine kullanılamıyor; Retry-After süresinden sonra yeniden deneyin",
-};
-/// The request breaks a rule of its fields.
-pub const INVALID_REQUEST: ErrorRow = ErrorRow {
-    code: "INVALID_REQUEST",
-    kind: ErrorKind::Invalid,
-    dialect: 50035,
-    en: "the request is not valid; `errors` names each field",
-    tr: "istek geçerli değil; `errors` her alanı adlandırır",
-};
-/// The thing is absent, or not to be known.
-pub const NOT_FOUND: ErrorRow = ErrorRow {
-    code: "NOT_FOUND",
-    kind: ErrorKind::NotFound,
-    dialect: 0,
-    en: "no such thing, or you may not see it",
-    tr: "böyle bir şey yok ya da görmeye yetkiniz yok",
-};
-/// Nobody is logged in, or the token is not valid.
-pub const UNAUTHENTICATED: ErrorRow = ErrorRow {
-    code: "UNAUTHENTICATED",
-    kind: ErrorKind::Unauthenticated,
-    dialect: 0,
-    en: "log in first: the access token is missing, expired or revoked",
-    tr: "önce giriş yapın: erişim belirteci yok, süresi dolmuş ya da iptal edilmiş",
-};
-/// Known, but not allowed.
-pub const FORBIDDEN: ErrorRow = ErrorRow {
-    code: "FORBIDDEN",
-    kind: ErrorKind::Forbidden,
-    dialect: 50013,
-    en: "you lack the permission for this",
-    tr: "bunun için yetkiniz yok",
-};
-/// Too many requests.
-pub const RATE_LIMITED: ErrorRow = ErrorRow {
-    code: "RATE_LIMITED",
-    kind: ErrorKind::RateLimited,
-    dialect: 0,
-    en: "too many requests; wait for the time in Retry-After",
-    tr: "çok fazla istek; Retry-After süresi kadar bekleyin",
-};
-/// The key was used with another request.
-pub const IDEMPOTENCY_MISMATCH: ErrorRow = ErrorRow {
-    code: "IDEMPOTENCY_MISMATCH",
-    kind: ErrorKind::Unprocessable,
-    dialect: 0,
-    en: "this Idempotency-Key was used with another request; take a new key",
-    tr: "bu Idempotency-Key başka bir istekle kullanıldı; yeni bir anahtar alın",
-};
-/// The same key is being worked on.
-pub const IDEMPOTENCY_BUSY: ErrorRow = ErrorRow {
-    code: "IDEMPOTENCY_BUSY",
-    kind: ErrorKind::Conflict,
-    dialect: 0,
-    en: "a request with this Idempotency-Key is still running; try again shortly",
-    tr: "bu Idempotency-Key ile bir istek hâlâ sürüyor; birazdan yeniden deneyin",
-};
+/// A crate's error table: a constant per row, named as its code, and `ERRORS` with all of them.
+///
+/// A row is `CODE, Kind, dialect number, "English text", "Turkish text";`.
+#[macro_export]
+macro_rules! error_rows {
+    ($($name:ident, $kind:ident, $dialect:literal, $en:literal, $tr:literal;)*) => {
+        $(
+            #[doc = $en]
+            pub const $name: $crate::ErrorRow = $crate::ErrorRow {
+                code: stringify!($name),
+                kind: $crate::ErrorKind::$kind,
+                dialect: $dialect,
+                en: $en,
+                tr: $tr,
+            };
+        )*
+        /// Every row of this crate.
+        pub const ERRORS: &[&$crate::ErrorRow] = &[$(&$name),*];
+    };
+}
 
-/// The rows every surface shares.
-pub const ERRORS: &[&ErrorRow] = &[
-    &INTERNAL,
-    &UNAVAILABLE,
-    &INVALID_REQUEST,
-    &NOT_FOUND,
-    &UNAUTHENTICATED,
-    &FORBIDDEN,
-    &RATE_LIMITED,
-    &IDEMPOTENCY_MISMATCH,
-    &IDEMPOTENCY_BUSY,
-];
+crate::error_rows! {
+    INTERNAL, Internal, 0,
+        "something went wrong on our side; quote the request id when you report it",
+        "bizim tarafta bir şeyler ters gitti; bildirirken istek kimliğini yazın";
+    UNAVAILABLE, Unavailable, 0,
+        "the service is briefly unavailable; try again after the time in Retry-After",
+        "hizmet kısa süreliğine kullanılamıyor; Retry-After süresinden sonra yeniden deneyin";
+    INVALID_REQUEST, Invalid, 50035,
+        "the request is not valid; `errors` names each field",
+        "istek geçerli değil; `errors` her alanı adlandırır";
+    NOT_FOUND, NotFound, 0,
+        "no such thing, or you may not see it",
+        "böyle bir şey yok ya da görmeye yetkiniz yok";
+    UNAUTHENTICATED, Unauthenticated, 0,
+        "log in first: the access token is missing, expired or revoked",
+        "önce giriş yapın: erişim belirteci yok, süresi dolmuş ya da iptal edilmiş";
+    FORBIDDEN, Forbidden, 50013,
+        "you lack the permission for this",
+        "bunun için yetkiniz yok";
+    RATE_LIMITED, RateLimited, 0,
+        "too many requests; wait for the time in Retry-After",
+        "çok fazla istek; Retry-After süresi kadar bekleyin";
+    IDEMPOTENCY_MISMATCH, Unprocessable, 0,
+        "this Idempotency-Key was used with another request; take a new key",
+        "bu Idempotency-Key başka bir istekle kullanıldı; yeni bir anahtar alın";
+    IDEMPOTENCY_BUSY, Conflict, 0,
+        "a request with this Idempotency-Key is still running; try again shortly",
+        "bu Idempotency-Key ile bir istek hâlâ sürüyor; birazdan yeniden deneyin";
+}
 
 impl From<crate::IdError> for Failure {
     fn from(error: crate::IdError) -> Self {

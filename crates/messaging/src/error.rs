@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kernel::failure::{INTERNAL, INVALID_REQUEST, UNAVAILABLE};
-use kernel::{ErrorKind, ErrorRow, Failure, FieldError};
+use kernel::{ErrorRow, Failure, FieldError};
 
 /// How soon a request that found a full queue or a slow database may come again.
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -70,118 +70,44 @@ pub enum Error {
     Json(#[from] serde_json::Error),
 }
 
-/// The channel is unknown.
-pub const UNKNOWN_CHANNEL: ErrorRow = ErrorRow {
-    code: "UNKNOWN_CHANNEL",
-    kind: ErrorKind::NotFound,
-    dialect: 10003,
-    en: "Unknown Channel",
-    tr: "Bilinmeyen kanal",
-};
-/// The message is unknown.
-pub const UNKNOWN_MESSAGE: ErrorRow = ErrorRow {
-    code: "UNKNOWN_MESSAGE",
-    kind: ErrorKind::NotFound,
-    dialect: 10008,
-    en: "Unknown Message",
-    tr: "Bilinmeyen mesaj",
-};
-/// The recipient is unknown.
-pub const UNKNOWN_RECIPIENT: ErrorRow = ErrorRow {
-    code: "UNKNOWN_RECIPIENT",
-    kind: ErrorKind::NotFound,
-    dialect: 10013,
-    en: "Unknown User",
-    tr: "Bilinmeyen kullanıcı",
-};
-/// The channel may not be seen: 404 as for all that one may not know, with the dialect's number.
-pub const MISSING_ACCESS: ErrorRow = ErrorRow {
-    code: "MISSING_ACCESS",
-    kind: ErrorKind::NotFound,
-    dialect: 50001,
-    en: "Missing Access",
-    tr: "Erişim yok",
-};
-/// A right in the channel is missing.
-pub const MISSING_PERMISSIONS: ErrorRow = ErrorRow {
-    code: "MISSING_PERMISSIONS",
-    kind: ErrorKind::Forbidden,
-    dialect: 50013,
-    en: "You lack permissions to perform that action",
-    tr: "Bu işlem için yetkiniz yok",
-};
-/// The message is somebody else's.
-pub const NOT_MESSAGE_AUTHOR: ErrorRow = ErrorRow {
-    code: "NOT_MESSAGE_AUTHOR",
-    kind: ErrorKind::Forbidden,
-    dialect: 50005,
-    en: "Cannot edit a message authored by another user",
-    tr: "Başkasının yazdığı mesaj düzenlenemez",
-};
-/// Nothing would be shown.
-pub const EMPTY_MESSAGE: ErrorRow = ErrorRow {
-    code: "EMPTY_MESSAGE",
-    kind: ErrorKind::Invalid,
-    dialect: 50006,
-    en: "Cannot send an empty message",
-    tr: "Boş mesaj gönderilemez",
-};
-/// The consent rule forbids direct messages.
-pub const CANNOT_MESSAGE_USER: ErrorRow = ErrorRow {
-    code: "CANNOT_MESSAGE_USER",
-    kind: ErrorKind::Forbidden,
-    dialect: 50007,
-    en: "Cannot send messages to this user; you share no community",
-    tr: "Bu kullanıcıya mesaj gönderilemez; ortak bir topluluğunuz yok",
-};
-/// Oneself is no recipient.
-pub const INVALID_RECIPIENT: ErrorRow = ErrorRow {
-    code: "INVALID_RECIPIENT",
-    kind: ErrorKind::Invalid,
-    dialect: 50033,
-    en: "Invalid Recipient(s): you cannot open direct messages with yourself",
-    tr: "Geçersiz alıcı: kendinizle mesajlaşma açamazsınız",
-};
-/// The channel holds no messages.
-pub const WRONG_CHANNEL_KIND: ErrorRow = ErrorRow {
-    code: "WRONG_CHANNEL_KIND",
-    kind: ErrorKind::Invalid,
-    dialect: 50024,
-    en: "Cannot execute action on this channel type",
-    tr: "Bu işlem bu kanal türünde yapılamaz",
-};
-/// The slow mode runs.
-pub const SLOW_MODE: ErrorRow = ErrorRow {
-    code: "SLOW_MODE",
-    kind: ErrorKind::RateLimited,
-    dialect: 20016,
-    en: "This action cannot be performed due to slowmode rate limit; wait for the time in Retry-After",
-    tr: "Yavaş mod nedeniyle şimdi yapılamaz; Retry-After süresi kadar bekleyin",
-};
-/// Files come later.
-pub const UPLOADS_COME_LATER: ErrorRow = ErrorRow {
-    code: "UPLOADS_COME_LATER",
-    kind: ErrorKind::UnsupportedType,
-    dialect: 50035,
-    en: "files cannot be sent yet; uploads come later, send application/json without attachments",
-    tr: "henüz dosya gönderilemiyor; yüklemeler sonra gelecek, eksiz application/json gönderin",
-};
-
-/// The rows of this crate.
-pub const ERRORS: &[&ErrorRow] = &[
-    &UNKNOWN_CHANNEL,
-    &UNKNOWN_MESSAGE,
-    &UNKNOWN_RECIPIENT,
-    &MISSING_ACCESS,
-    &MISSING_PERMISSIONS,
-    &NOT_MESSAGE_AUTHOR,
-    &EMPTY_MESSAGE,
-    &CANNOT_MESSAGE_USER,
-    &INVALID_RECIPIENT,
-    &WRONG_CHANNEL_KIND,
-    &SLOW_MODE,
-    &UPLOADS_COME_LATER,
-];
+kernel::error_rows! {
+    UNKNOWN_CHANNEL, NotFound, 10003,
+        "Unknown Channel",
+        "Bilinmeyen kanal";
+    UNKNOWN_MESSAGE, NotFound, 10008,
+        "Unknown Message",
+        "Bilinmeyen mesaj";
+    UNKNOWN_RECIPIENT, NotFound, 10013,
+        "Unknown User",
+        "Bilinmeyen kullanıcı";
+    MISSING_ACCESS, NotFound, 50001,
+        "Missing Access",
+        "Erişim yok";
+    MISSING_PERMISSIONS, Forbidden, 50013,
+        "You lack permissions to perform that action",
+        "Bu işlem için yetkiniz yok";
+    NOT_MESSAGE_AUTHOR, Forbidden, 50005,
+        "Cannot edit a message authored by another user",
+        "Başkasının yazdığı mesaj düzenlenemez";
+    EMPTY_MESSAGE, Invalid, 50006,
+        "Cannot send an empty message",
+        "Boş mesaj gönderilemez";
+    CANNOT_MESSAGE_USER, Forbidden, 50007,
+        "Cannot send messages to this user; you share no community",
+        "Bu kullanıcıya mesaj gönderilemez; ortak bir topluluğunuz yok";
+    INVALID_RECIPIENT, Invalid, 50033,
+        "Invalid Recipient(s): you cannot open direct messages with yourself",
+        "Geçersiz alıcı: kendinizle mesajlaşma açamazsınız";
+    WRONG_CHANNEL_KIND, Invalid, 50024,
+        "Cannot execute action on this channel type",
+        "Bu işlem bu kanal türünde yapılamaz";
+    SLOW_MODE, RateLimited, 20016,
+        "This action cannot be performed due to slowmode rate limit; wait for the time in Retry-After",
+        "Yavaş mod nedeniyle şimdi yapılamaz; Retry-After süresi kadar bekleyin";
+    UPLOADS_COME_LATER, UnsupportedType, 50035,
+        "files cannot be sent yet; uploads come later, send application/json without attachments",
+        "henüz dosya gönderilemiyor; yüklemeler sonra gelecek, eksiz application/json gönderin";
+}
 
 impl Error {
     fn row(&self) -> &'static ErrorRow {

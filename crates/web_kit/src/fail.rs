@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use kernel::{ErrorKind, ErrorRow, Failure};
+use kernel::Failure;
 
 use crate::render;
 
@@ -35,79 +35,29 @@ impl IntoResponse for Fail {
     }
 }
 
-/// The path exists, the method does not.
-pub const METHOD_NOT_ALLOWED: ErrorRow = ErrorRow {
-    code: "METHOD_NOT_ALLOWED",
-    kind: ErrorKind::MethodNotAllowed,
-    dialect: 0,
-    en: "this path does not take this method; `Allow` lists those it takes",
-    tr: "bu yol bu yöntemi kabul etmiyor; kabul ettikleri `Allow` başlığında",
-};
-/// The body is no JSON.
-pub const MALFORMED_JSON: ErrorRow = ErrorRow {
-    code: "MALFORMED_JSON",
-    kind: ErrorKind::Invalid,
-    dialect: 50109,
-    en: "the request body is not valid JSON",
-    tr: "istek gövdesi geçerli bir JSON değil",
-};
-/// The path holds empty or dot segments, or a NUL.
-pub const INVALID_PATH: ErrorRow = ErrorRow {
-    code: "INVALID_PATH",
-    kind: ErrorKind::Invalid,
-    dialect: 0,
-    en: "the path has empty segments, dot segments or a NUL character",
-    tr: "yolda boş bölümler, nokta bölümleri ya da NUL karakteri var",
-};
-/// The body came too slowly.
-pub const BODY_TIMEOUT: ErrorRow = ErrorRow {
-    code: "BODY_TIMEOUT",
-    kind: ErrorKind::Timeout,
-    dialect: 0,
-    en: "the request body did not arrive in time; send it again",
-    tr: "istek gövdesi zamanında gelmedi; yeniden gönderin",
-};
-/// The body broke off or was framed wrongly.
-pub const BODY_BROKEN: ErrorRow = ErrorRow {
-    code: "BODY_BROKEN",
-    kind: ErrorKind::Invalid,
-    dialect: 0,
-    en: "the request body broke off or is framed wrongly",
-    tr: "istek gövdesi yarıda kesildi ya da yanlış çerçevelendi",
-};
-/// The body is larger than the operation takes.
-pub const BODY_TOO_LARGE: ErrorRow = ErrorRow {
-    code: "BODY_TOO_LARGE",
-    kind: ErrorKind::TooLarge,
-    dialect: 40005,
-    en: "the request body is larger than this operation takes",
-    tr: "istek gövdesi bu işlemin kabul ettiğinden büyük",
-};
-/// The body is no JSON by its own account.
-pub const UNSUPPORTED_TYPE: ErrorRow = ErrorRow {
-    code: "UNSUPPORTED_TYPE",
-    kind: ErrorKind::UnsupportedType,
-    dialect: 0,
-    en: "send the body as application/json",
-    tr: "gövdeyi application/json olarak gönderin",
-};
-/// The disk is nearly full: nothing is written until there is space.
-pub const STORAGE_FULL: ErrorRow = ErrorRow {
-    code: "STORAGE_FULL",
-    kind: ErrorKind::StorageFull,
-    dialect: 0,
-    en: "the disk of the server is nearly full: reading works, changes do not; try again after the time in Retry-After",
-    tr: "sunucunun diski dolmak üzere: okumak mümkün, değişiklik yapmak değil; Retry-After süresinden sonra yeniden deneyin",
-};
-
-/// The rows of this crate.
-pub const ERRORS: &[&ErrorRow] = &[
-    &METHOD_NOT_ALLOWED,
-    &MALFORMED_JSON,
-    &INVALID_PATH,
-    &BODY_TIMEOUT,
-    &BODY_BROKEN,
-    &BODY_TOO_LARGE,
-    &UNSUPPORTED_TYPE,
-    &STORAGE_FULL,
-];
+kernel::error_rows! {
+    METHOD_NOT_ALLOWED, MethodNotAllowed, 0,
+        "this path does not take this method; `Allow` lists those it takes",
+        "bu yol bu yöntemi kabul etmiyor; kabul ettikleri `Allow` başlığında";
+    MALFORMED_JSON, Invalid, 50109,
+        "the request body is not valid JSON",
+        "istek gövdesi geçerli bir JSON değil";
+    INVALID_PATH, Invalid, 0,
+        "the path has empty segments, dot segments or a NUL character",
+        "yolda boş bölümler, nokta bölümleri ya da NUL karakteri var";
+    BODY_TIMEOUT, Timeout, 0,
+        "the request body did not arrive in time; send it again",
+        "istek gövdesi zamanında gelmedi; yeniden gönderin";
+    BODY_BROKEN, Invalid, 0,
+        "the request body broke off or is framed wrongly",
+        "istek gövdesi yarıda kesildi ya da yanlış çerçevelendi";
+    BODY_TOO_LARGE, TooLarge, 40005,
+        "the request body is larger than this operation takes",
+        "istek gövdesi bu işlemin kabul ettiğinden büyük";
+    UNSUPPORTED_TYPE, UnsupportedType, 0,
+        "send the body as application/json",
+        "gövdeyi application/json olarak gönderin";
+    STORAGE_FULL, StorageFull, 0,
+        "the disk of the server is nearly full: reading works, changes do not; try again after the time in Retry-After",
+        "sunucunun diski dolmak üzere: okumak mümkün, değişiklik yapmak değil; Retry-After süresinden sonra yeniden deneyin";
+}

@@ -42,7 +42,7 @@ struct Row<'a> {
     code: &'a str,
 }
 
-/// Every `ErrorRow { code: "…", … }`, and every line of a `rows! { NAME, …; }` table.
+/// Every `ErrorRow { code: "…", … }`, and every line of an `error_rows! { NAME, …; }` table.
 fn rows<'a>(source: &'a Source, tokens: &[Token<'a>]) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
     for (index, window) in tokens.windows(5).enumerate() {
@@ -71,7 +71,7 @@ fn rows<'a>(source: &'a Source, tokens: &[Token<'a>]) -> Vec<Row<'a>> {
                 };
                 rows.extend(code.map(|code| row(&code.text)));
             }
-            ["rows", "!", "{", ..] => rows.extend(table(tokens.get(index + 3..))),
+            ["error_rows", "!", "{", ..] => rows.extend(table(tokens.get(index + 3..))),
             _ => {}
         }
     }
@@ -182,9 +182,9 @@ mod tests {
 
     #[test]
     fn a_table_of_rows_is_read_too() {
-        let made = "macro_rules! rows { ($($name:ident;)*) => { $(pub const $name: ErrorRow = \
+        let made = "macro_rules! error_rows { ($($name:ident;)*) => { $(pub const $name: ErrorRow = \
                     ErrorRow { code: stringify!($name), en: \"x\" };)* } }\n";
-        let table = |rows: &str| format!("{made}rows! {{\n {rows}\n}}");
+        let table = |rows: &str| format!("{made}error_rows! {{\n {rows}\n}}");
         let (a, b) = ("crates/a/src/error.rs", "crates/b/src/error.rs");
         let two =
             table("GONE, NotFound, 0, \"gone; {0}\", \"yok\";\n LATE, Invalid, 0, \"a\", \"b\";");
