@@ -6,8 +6,8 @@ use std::time::Duration;
 use kernel::Failure;
 use runtime::Job;
 
+use crate::Communities;
 use crate::sql::{channels, invites};
-use crate::{Communities, SCHEMA};
 
 /// Rows one step removes.
 const STEP: i64 = 1_000;
@@ -17,20 +17,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn jobs(this: &Arc<Communities>) -> Vec<Job> {
     let purge = Arc::clone(this);
-    let forget = this.db.clone();
-    vec![
-        Job::new("communities.purge", HOUR, move || {
-            let this = Arc::clone(&purge);
-            async move { this.purge().await }
-        }),
-        Job::new("communities.forget_keys", HOUR, move || {
-            let db = forget.clone();
-            async move {
-                let gone = db::once::purge(&db, SCHEMA).await?;
-                Ok(format!("forgot {gone} idempotency keys"))
-            }
-        }),
-    ]
+    vec![Job::new("communities.purge", HOUR, move || {
+        let this = Arc::clone(&purge);
+        async move { this.purge().await }
+    })]
 }
 
 impl Communities {
