@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{ACCEPT_LANGUAGE, FORWARDED, HeaderName, USER_AGENT, VIA};
+use axum::http::header::{ACCEPT_LANGUAGE, FORWARDED, HOST, HeaderName, USER_AGENT, VIA};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Request};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Request, Version};
 use kernel::{Locale, Rng};
 
 use crate::render;
@@ -24,6 +25,37 @@ const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-real-ip"),
 ];
+
+/// Longest host name with its port, as DNS allows and a little more.
+const HOST_MAX: usize = 262;
+
+/// Whether a request that came over a socket names one plain host. It ends up in addresses we give
+/// out, and two of them let a proxy and us disagree on whom is meant (RFC 9112 §3.2).
+pub(crate) fn host_is_sane<B>(request: &Request<B>) -> bool {
+    // Calls into the router itself have no connection and need no host.
+    if request.extensions().get::<crate::serve::Slot>().is_none() {
+        return true;
+    }
+    if let Some(authority) = request.uri().authority() {
+        return is_plain_host(authority.as_str());
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(is_plain_host),
+        (None, _) => request.version() == Version::HTTP_10,
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// `name`, `name:port`, `1.2.3.4` or `[::1]:port`; no user, no path.
+fn is_plain_host(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    (1..=HOST_MAX).contains(&text.len())
+        && text.bytes().all(plain)
+        && text
+            .parse::<Authority>()
+            .is_ok_and(|authority| !authority.host().is_empty())
+}
 
 /// Longest user agent that is kept.
 const USER_AGENT_MAX: usize = 256;

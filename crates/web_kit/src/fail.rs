@@ -42,6 +42,9 @@ kernel::error_rows! {
     MALFORMED_JSON, Invalid, 50109,
         "the request body is not valid JSON",
         "istek gövdesi geçerli bir JSON değil";
+    INVALID_HOST, Invalid, 0,
+        "send one Host header with a plain host name and an optional port",
+        "düz bir ana makine adı ve isteğe bağlı bağlantı noktası içeren tek bir Host başlığı gönderin";
     INVALID_PATH, Invalid, 0,
         "the path has empty segments, dot segments or a NUL character",
         "yolda boş bölümler, nokta bölümleri ya da NUL karakteri var";

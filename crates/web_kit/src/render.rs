@@ -147,7 +147,8 @@ fn field(error: &FieldError) -> Value {
 fn dialect_body(failure: &Failure, meta: &Meta, wait: Option<Duration>) -> Value {
     let mut body = Map::new();
     if failure.row.kind == ErrorKind::RateLimited {
-        let seconds = wait.unwrap_or_default().as_millis();
+        // Rounded up: a client that waits exactly this long is let through.
+        let seconds = wait.unwrap_or_default().as_micros().div_ceil(1_000).max(1);
         let seconds = u32::try_from(seconds).map_or(f64::from(u32::MAX), f64::from) / 1_000.0;
         body.insert("retry_after".to_owned(), seconds.into());
         let global = failure

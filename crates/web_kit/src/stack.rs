@@ -19,7 +19,7 @@ use kernel::{ErrorKind, Limiter, SharedClock, SharedRng};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::address::{Meta, Network, REQUEST_ID};
+use crate::address::{self, Meta, Network, REQUEST_ID};
 use crate::cors::Cors;
 use crate::fail::{Fail, INVALID_PATH, Pending, STORAGE_FULL};
 use crate::render;
@@ -133,7 +133,11 @@ async fn outer(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     let gauge = metrics::gauge!("meydan_http_in_flight");
     gauge.increment(1.0);
     let work = async {
-        let mut response = run(&path, &route, request, next).await;
+        let mut response = if address::host_is_sane(&request) {
+            run(&path, &route, request, next).await
+        } else {
+            Fail(crate::fail::INVALID_HOST.fail()).into_response()
+        };
         finish(&mut response, &meta, &path, begun.elapsed());
         response
     };

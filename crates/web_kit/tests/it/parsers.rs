@@ -149,3 +149,33 @@ async fn p4_odd_characters_and_paths_are_refused() {
         "200"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p4_one_plain_host_is_named() {
+    let server = Server::start(router(), patient()).await;
+    let get = |version: &str, fields: &str| {
+        format!("GET /v1/public HTTP/{version}\r\nconnection: close\r\n{fields}\r\n")
+    };
+    let long = format!("host: {}\r\n", "x".repeat(263));
+    for (fields, expected) in [
+        ("host: x\r\n", "200"),
+        ("host: 127.0.0.1:3000\r\n", "200"),
+        ("host: [::1]:3000\r\n", "200"),
+        ("", "400"),
+        ("host:\r\n", "400"),
+        ("host: x\r\nhost: x\r\n", "400"),
+        ("host: user@evil\r\n", "400"),
+        ("host: x/../y\r\n", "400"),
+        ("host: x?y=1\r\n", "400"),
+        ("host: \"><script>\r\n", "400"),
+        (long.as_str(), "400"),
+    ] {
+        assert_eq!(
+            status(&server, &get("1.1", fields)).await,
+            expected,
+            "{fields}"
+        );
+    }
+    let old = server.exchange(get("1.0", "").as_bytes()).await;
+    assert!(old.contains(" 200 "), "HTTP/1.0 knows no Host: {old}");
+}
