@@ -189,6 +189,11 @@ impl Messaging {
     ) -> Result<Delivery, Error> {
         let row = self.row(place.channel, original).await?;
         let mut message = self.show_one(place.channel, place.community(), row).await?;
+        // An edited original cannot be compared any more; it is the caller's all the same.
+        let is_other = message.edited_timestamp.is_none() && message.content != new.content;
+        if new.by_key && is_other {
+            return Err(kernel::failure::IDEMPOTENCY_MISMATCH.fail().into());
+        }
         message.nonce = new.nonce.as_ref().map(|nonce| nonce.shown.clone());
         Ok(Delivery {
             message,

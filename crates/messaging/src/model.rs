@@ -125,6 +125,8 @@ pub struct NewMessage {
     pub(crate) nonce: Option<Nonce>,
     /// The text by which a second message is the first one again.
     pub(crate) once: Option<String>,
+    /// Whether that text is an `Idempotency-Key`, which promises the same request; a nonce does not.
+    pub(crate) by_key: bool,
 }
 
 /// A checked edit.
@@ -201,11 +203,12 @@ impl SendMessage {
             return Err(Error::EmptyMessage);
         }
         let enforced = self.enforce_nonce == Some(true);
-        let once = nonce
+        let enforced_nonce = nonce
             .as_ref()
             .filter(|_| enforced)
-            .map(|nonce| nonce.text.clone())
-            .or(key);
+            .map(|nonce| nonce.text.clone());
+        let by_key = enforced_nonce.is_none() && key.is_some();
+        let once = enforced_nonce.or(key);
         Ok(NewMessage {
             content,
             tts: self.tts == Some(true),
@@ -216,6 +219,7 @@ impl SendMessage {
             allowed: self.allowed_mentions,
             nonce,
             once,
+            by_key,
         })
     }
 }

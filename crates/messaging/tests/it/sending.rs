@@ -221,10 +221,15 @@ async fn an_enforced_nonce_has_an_effect_once() {
     // A key is an enforced nonce.
     let headers = [("idempotency-key", "n1")];
     let keyed = w
-        .call_with(&messages(ROOM), ANA, &headers, json!({"content": "x"}))
+        .call_with(&messages(ROOM), ANA, &headers, json!({"content": "bir"}))
         .await;
     assert_eq!(keyed.json["id"], first.json["id"]);
     assert_eq!(keyed.header("idempotent-replayed"), Some("true"));
+    // It promises the same request, which a nonce does not.
+    let other = w
+        .call_with(&messages(ROOM), ANA, &headers, json!({"content": "x"}))
+        .await;
+    assert_eq!(other.status, 422);
     // The original was deleted: it does not come back.
     w.call("DELETE", &message(id_of(&first.json)), ANA, Value::Null)
         .await;
