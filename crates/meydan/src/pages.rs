@@ -25,6 +25,7 @@ pub(crate) fn table() -> Table {
             page("The script of the set-up page"),
         )
         .get("/page.css", style, page("The style of these pages"))
+        .get("/icon.svg", icon, page("The icon of these pages"))
         .build()
 }
 
@@ -45,6 +46,10 @@ async fn setup_script(_: Public) -> Response {
 
 async fn style(_: Public) -> Response {
     text("text/css; charset=utf-8", include_str!("pages/page.css"))
+}
+
+async fn icon(_: Public) -> Response {
+    text("image/svg+xml", include_str!("pages/icon.svg"))
 }
 
 fn text(kind: &'static str, body: &'static str) -> Response {

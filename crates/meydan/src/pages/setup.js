@@ -10,16 +10,45 @@ if (!token) {
     "This address needs a one-time link. Run: meydan admin setup-link";
 }
 
+// Where a code of the server belongs, and what it means to a person.
+const FIELD_OF = {
+  EMAIL_INVALID: "email",
+  EMAIL_TAKEN: "email",
+  USERNAME_TAKEN: "username",
+  PASSWORD_TOO_WEAK: "password",
+};
+const SENTENCE = {
+  TOKEN_INVALID: "This link was used before or is too old. Run: meydan admin setup-link",
+  TOO_SHORT: "At least 8 characters.",
+  TOO_LONG: "At most 256 characters.",
+  COMMON: "Many people use this password.",
+  EASY_TO_GUESS: "This is too easy to guess. A few unusual words work well.",
+};
+
+function put(field, text) {
+  const place = document.getElementById(field + "-error");
+  if (!place) return false;
+  place.textContent = place.textContent ? place.textContent + " " + text : text;
+  return true;
+}
+
 function show(problem) {
-  outcome.textContent = problem.detail || problem.title || "It did not work; try again.";
-  for (const error of problem.errors || []) {
+  const errors = problem.errors || [];
+  let placed = false;
+  for (const error of errors) {
     const field = (error.pointer || "").replace(/^\//, "");
-    const place = document.getElementById(field + "-error");
-    if (place) place.textContent = error.detail;
+    placed = put(field, error.detail) || placed;
   }
-  if (problem.reasons) {
-    document.getElementById("password-error").textContent = problem.reasons.join(" ");
+  const field = FIELD_OF[problem.code];
+  if (field) {
+    const reasons = (problem.reasons || []).map((reason) => SENTENCE[reason] || reason);
+    placed = put(field, reasons.join(" ") || problem.detail) || placed;
   }
+  outcome.textContent = placed
+    ? "Please correct what is marked."
+    : SENTENCE[problem.code] || problem.detail || "It did not work; try again.";
+  const first = [...document.querySelectorAll(".error")].find((place) => place.textContent);
+  if (first) document.getElementById(first.id.replace("-error", "")).focus();
 }
 
 form.addEventListener("submit", async (event) => {
