@@ -130,16 +130,14 @@ impl Backend {
         Ok(told)
     }
 
-    /// The compiled rights of a community; an empty view when it is gone.
+    /// The compiled rights of a community; a view without channels when it is gone.
     pub(crate) async fn view(&self, community: CommunityId) -> Result<View, Close> {
         let compiled = self
             .communities
             .compiled(community)
             .await
             .map_err(try_again)?;
-        Ok(compiled
-            .map(|compiled| View::new(&compiled))
-            .unwrap_or_default())
+        Ok(compiled.map_or_else(View::gone, |compiled| View::new(&compiled)))
     }
 
     /// Whether the device may still act.

@@ -66,6 +66,8 @@ pub(crate) struct Conn {
     pub(crate) phase: Cell<Phase>,
     /// Newest entry on the worker's wheel; older ones are void.
     pub(crate) watch: Cell<u32>,
+    /// When that entry is looked at.
+    pub(crate) watch_at: Cell<Ms>,
     /// Wakes the connection's task.
     pub(crate) kick: Notify,
     /// Since when the socket takes no more bytes.
@@ -108,6 +110,7 @@ impl Conn {
             dialect: Cell::new(Dialect::Stock),
             phase: Cell::new(Phase::Open),
             watch: Cell::new(0),
+            watch_at: Cell::new(Ms::MAX),
             kick: Notify::new(),
             blocked_since: Cell::new(None),
             dirty: Cell::new(false),
@@ -183,8 +186,25 @@ impl Conn {
         self.kick.notify_one();
     }
 
+    /// Writes as much as the socket takes and notes since when it takes nothing. A thin line is not
+    /// stuck as long as something moves.
+    pub(crate) fn flush(&self, now: Ms, written: &mut dyn FnMut(usize)) -> Flushed {
+        let mut moved = false;
+        let flushed = self.write(&mut |frames| {
+            moved = true;
+            written(frames);
+        });
+        let blocked_since = match flushed {
+            Flushed::Blocked if moved => Some(now),
+            Flushed::Blocked => self.blocked_since.get().or(Some(now)),
+            Flushed::All | Flushed::Broken => None,
+        };
+        self.blocked_since.set(blocked_since);
+        flushed
+    }
+
     /// Writes as much as the socket takes, in as few calls as possible.
-    pub(crate) fn flush(&self, written: &mut dyn FnMut(usize)) -> Flushed {
+    pub(crate) fn write(&self, written: &mut dyn FnMut(usize)) -> Flushed {
         let Some(stream) = self.stream.borrow().clone() else {
             return Flushed::Broken;
         };
@@ -312,4 +332,47 @@ struct Frame<'a> {
     source: Source,
     head: std::ops::Range<usize>,
     body: &'a [u8],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+
+    #[tokio::test]
+    async fn socket_is_stuck_only_while_nothing_moves() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let (stream, from) = accepted.unwrap();
+        let mut peer = peer.unwrap();
+        let machine = Machine::new(41_250, 0);
+        let limits = ws::Limits::DEFAULT;
+        let host = String::new();
+        let conn = Conn::new(stream, Vec::new(), machine, limits, host, from.ip());
+        let frame = Bytes::from(vec![0; 1 << 20]);
+        let frames = 24;
+        for _ in 0..frames {
+            assert!(conn.say_frame(frame.clone()));
+        }
+        assert_eq!(conn.flush(1_000, &mut |_| {}), Flushed::Blocked);
+        assert_eq!(conn.blocked_since.get(), Some(1_000));
+        assert_eq!(conn.flush(2_000, &mut |_| {}), Flushed::Blocked);
+        assert_eq!(conn.blocked_since.get(), Some(1_000), "nothing moved");
+        let mut left = frames * frame.len();
+        let mut now = 10_000;
+        while left > 0 {
+            left -= peer.read(&mut vec![0; 1 << 20]).await.unwrap();
+            now += 1_000;
+            let mut moved = false;
+            match conn.flush(now, &mut |_| moved = true) {
+                Flushed::Blocked if moved => assert_eq!(conn.blocked_since.get(), Some(now)),
+                Flushed::Blocked => assert!(conn.blocked_since.get().is_some()),
+                Flushed::All => assert_eq!(conn.blocked_since.get(), None),
+                Flushed::Broken => panic!("the peer reads"),
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(conn.flush(now, &mut |_| {}), Flushed::All);
+    }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use contracts::communities::Membership;
+use contracts::identity::User;
 use contracts::messaging::Inbox;
 use infra::fanout::{Topic, Version};
 use kernel::CommunityId;
@@ -11,17 +12,32 @@ use crate::backend::{Told, Verified};
 use crate::close::Close;
 use crate::command::{Identify, RequestMembers, Resume};
 use crate::conn::Conn;
+use crate::machine::Ms;
 use crate::ready;
+use crate::rights::NOT_TOLD;
 use crate::ring::{Ring, Tail};
 use crate::session::{Capabilities, PRIVILEGED, Profile, Session, Stage};
 use crate::worker::Worker;
 
 /// Most sockets of a worker that wait for their IDENTIFY or RESUME.
 const MAX_JOINING: usize = 4_096;
+/// Most op 8 of a session that may wait for their answer.
+const MAX_ASKING: usize = 32;
+/// How often snapshots are taken anew because rights changed meanwhile.
+const LOOKS: usize = 3;
+/// Over how long devices are looked at when revocations were lost, in milliseconds.
+const DOUBT_WITHIN: Ms = 10_000;
 /// Bounds of `large_threshold`.
 const LARGE: std::ops::RangeInclusive<u16> = 50..=250;
 /// Op 9. Always `false`: on `true` discord.js resends RESUME on the same socket at once.
 const INVALID_SESSION: &str = r#"{"op":9,"d":false}"#;
+
+/// What a new session is shown.
+struct Shown {
+    told: Vec<Told>,
+    user: User,
+    inbox: Inbox,
+}
 
 /// Counts a socket that waits for its session, for as long as it lives.
 struct Joining<'a>(&'a Worker);
@@ -145,35 +161,61 @@ impl Worker {
         self.follow_world(session, &memberships, &world.inbox)
             .await?;
         let ids: Vec<CommunityId> = memberships.iter().map(|m| m.community).collect();
-        let (backend, asked) = (self.node.backend.clone(), profile.clone());
-        let (told, user, inbox) = self
-            .node
-            .on_main(async move {
-                let told = backend.tell(&asked, &ids).await?;
-                let user = backend.user(asked.user).await?;
-                // Once more: a DM may have been opened between the first look and the topics.
-                let world = backend.world(asked.user).await?;
-                Ok((told, user, world.inbox))
-            })
-            .await?;
+        let mut view = self.look(profile, &ids).await?;
+        for _ in 1..LOOKS {
+            if !self.is_out_of_date(&view.told) {
+                break;
+            }
+            view = self.look(profile, &ids).await?;
+        }
+        if self.is_out_of_date(&view.told) {
+            return Err(Close::TryAgain);
+        }
         let url = self.resume_url(conn);
         let private = if profile.bot || !profile.carries_private() {
             &[][..]
         } else {
-            &inbox.channels
+            &view.inbox.channels
         };
         let mut prelude = vec![ready::ready(&ready::Ready {
             profile,
-            user: &user,
+            user: &view.user,
             bot: verified.bot,
-            guilds: told.iter().map(|told| told.snapshot.guild.id).collect(),
+            guilds: view
+                .told
+                .iter()
+                .map(|told| told.snapshot.guild.id)
+                .collect(),
             private_channels: private,
             resume_gateway_url: &url,
         })];
-        prelude.extend(told.iter().map(ready::guild_create));
+        prelude.extend(view.told.iter().map(ready::guild_create));
         *session.ring.borrow_mut() = Ring::new(self.node.settings.bounds(), prelude);
-        self.go_live(session, &told);
-        Ok(())
+        self.go_live(session, &view.told)
+    }
+
+    /// Everything READY and GUILD_CREATE show.
+    async fn look(&self, profile: &Profile, ids: &[CommunityId]) -> Result<Shown, Close> {
+        let (backend, asked, ids) = (self.node.backend.clone(), profile.clone(), ids.to_vec());
+        let shown = self.node.on_main(async move {
+            let told = backend.tell(&asked, &ids).await?;
+            let user = backend.user(asked.user).await?;
+            // Once more: a DM may have been opened between the first look and the topics.
+            let world = backend.world(asked.user).await?;
+            Ok(Shown {
+                told,
+                user,
+                inbox: world.inbox,
+            })
+        });
+        shown.await
+    }
+
+    /// Whether rights changed between the snapshots and now: the sessions that follow were told of
+    /// it already, so these have to be taken anew.
+    fn is_out_of_date(&self, told: &[Told]) -> bool {
+        let behind = |told: &Told| self.is_behind(told.snapshot.guild.id, told.snapshot.epoch);
+        told.iter().any(behind)
     }
 
     async fn follow_world(
@@ -189,7 +231,7 @@ impl Worker {
         session
             .communities
             .borrow_mut()
-            .extend(memberships.iter().map(|m| m.community));
+            .extend(memberships.iter().map(|m| (m.community, NOT_TOLD)));
         if session.profile.carries_private() {
             topics.extend(
                 inbox
@@ -206,16 +248,23 @@ impl Worker {
     }
 
     /// What was published while the snapshots were fetched follows them, without what they hold.
-    fn go_live(self: &Rc<Self>, session: &Rc<Session>, told: &[Told]) {
-        let stage = session.stage.replace(Stage::Live);
-        let Stage::Loading(waiting) = stage else {
-            return;
+    fn go_live(self: &Rc<Self>, session: &Rc<Session>, told: &[Told]) -> Result<(), Close> {
+        let waiting = match &mut *session.stage.borrow_mut() {
+            Stage::Loading(waiting) => std::mem::take(waiting),
+            // Revoked, or records of it were lost.
+            Stage::Live | Stage::Ended => return Err(Close::TryAgain),
         };
+        *session.stage.borrow_mut() = Stage::Live;
         for told in told {
-            let topic = Topic::Community(told.snapshot.guild.id);
-            self.topics
-                .borrow_mut()
-                .add(topic, session, told.snapshot.class);
+            let community = told.snapshot.guild.id;
+            // Deleted meanwhile: its end is among what waits.
+            if session.told_of(community).is_some() {
+                session.tell_of(community, told.snapshot.epoch);
+                let topic = Topic::Community(community);
+                self.topics
+                    .borrow_mut()
+                    .add(topic, session, told.snapshot.class);
+            }
         }
         for delivery in waiting {
             let known = told
@@ -229,6 +278,12 @@ impl Worker {
                 self.deliver_to(session, &delivery);
             }
         }
+        if !session.ring.borrow().is_whole() {
+            return Err(Close::TryAgain);
+        }
+        let communities: Vec<_> = session.communities.borrow().keys().copied().collect();
+        self.know_rights(&communities);
+        Ok(())
     }
 
     fn resume_url(&self, conn: &Conn) -> String {
@@ -273,9 +328,25 @@ impl Worker {
 
     /// Ends a session whose login was taken back.
     pub(crate) fn revoke(&self, session: &Rc<Session>) {
-        match session.conn() {
-            Some(conn) => self.end(&conn, Close::Revoked),
-            None => self.forget(session),
+        if let Some(conn) = session.conn() {
+            self.end(&conn, Close::Revoked);
+        }
+        self.forget(session);
+    }
+
+    /// Revocations were lost: devices are looked at anew, bots have to come again.
+    pub(crate) fn doubt_logins(&self) {
+        let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
+        for (session, later) in sessions
+            .iter()
+            .zip((0..DOUBT_WITHIN).step_by(1_000).cycle())
+        {
+            if session.profile.device.is_some() {
+                session.recheck_at.set(Some(self.now() + later));
+                self.watch_session(session);
+            } else {
+                self.restart(session);
+            }
         }
     }
 
@@ -343,13 +414,7 @@ impl Worker {
         conn.machine.borrow_mut().joined();
         self.expire_with_token(&session, &verified);
         let bytes = ready::resumed();
-        self.push(
-            &session,
-            Rc::new(Tail {
-                bytes,
-                ephemeral: false,
-            }),
-        );
+        self.push(&session, Rc::new(Tail::kept(bytes)));
         self.mark_dirty(conn);
         Ok(true)
     }
@@ -359,12 +424,17 @@ impl Worker {
         let Some(session) = conn.session() else {
             return;
         };
-        if !session.communities.borrow().contains(&request.guild_id) {
+        if !session.communities.borrow().contains_key(&request.guild_id) {
             return;
+        }
+        let asking = Rc::clone(&session.asking);
+        if Rc::strong_count(&asking) > MAX_ASKING {
+            return self.end(conn, Close::RateLimited);
         }
         let worker = Rc::clone(self);
         runtime::spawn_local(&self.node.lifecycle, "realtime-members", async move {
-            let Ok(_permit) = worker.identifies.acquire().await else {
+            let _turn = asking.lock().await;
+            let Ok(permit) = worker.identifies.acquire().await else {
                 return;
             };
             let backend = worker.node.backend.clone();
@@ -376,14 +446,13 @@ impl Worker {
             let Ok((members, missing)) = asked.await else {
                 return;
             };
+            drop(permit);
             for bytes in ready::member_chunks(community, &members, &missing, nonce.as_deref()) {
-                worker.push(
-                    &session,
-                    Rc::new(Tail {
-                        bytes,
-                        ephemeral: false,
-                    }),
-                );
+                // They may be more than the queue holds. A client whose socket is gone asks again.
+                if !session.has_room().await {
+                    return;
+                }
+                worker.push(&session, Rc::new(Tail::kept(bytes)));
             }
         });
     }

@@ -38,6 +38,7 @@ mod machine;
 mod metrics_table;
 mod node;
 mod ready;
+mod rights;
 mod ring;
 mod session;
 mod settings;
@@ -244,6 +245,15 @@ impl Realtime {
     }
 }
 
+/// Says that a worker is done with its sessions, also when it ended by a panic.
+struct Left(Arc<Node>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.spilled.add_permits(1);
+    }
+}
+
 fn start_worker(
     node: &Arc<Node>,
     index: usize,
@@ -254,6 +264,7 @@ fn start_worker(
     let node = Arc::clone(node);
     let lifecycle = node.lifecycle.clone();
     runtime::worker(&lifecycle, "realtime", move || async move {
+        let _left = Left(Arc::clone(&node));
         let (subscriptions, changes) = mpsc::channel(SUBSCRIPTIONS);
         let lifecycle = node.lifecycle.clone();
         let worker = Worker::new(index, node, follower, subscriptions);
@@ -280,7 +291,6 @@ fn start_worker(
             .collect();
         lifecycle.soft().cancelled().await;
         Rc::clone(&worker).drain().await;
-        let node = Arc::clone(&worker.node);
         // The deliverer ends by itself once the node finishes and nothing is left to deliver.
         let delivered = async { drop(deliver.await) };
         tokio::select! {
@@ -290,7 +300,6 @@ fn start_worker(
         for part in parts {
             part.abort();
         }
-        node.spilled.add_permits(1);
     })
     .map_err(|error| kernel::failure::INTERNAL.fail().because(error))
 }

@@ -42,6 +42,16 @@ pub(crate) struct Tail {
     pub(crate) ephemeral: bool,
 }
 
+impl Tail {
+    /// Of an event that is kept for RESUME.
+    pub(crate) fn kept(bytes: Bytes) -> Self {
+        Tail {
+            bytes,
+            ephemeral: false,
+        }
+    }
+}
+
 /// What happened to a pushed event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Push {
@@ -119,9 +129,23 @@ impl Ring {
             return Push::Done;
         }
         self.append(tail);
+        if self.is_over() {
+            Push::Overflow
+        } else {
+            Push::Done
+        }
+    }
+
+    /// Whether more waits than may.
+    pub(crate) fn is_over(&self) -> bool {
         let (queued, bytes) = self.load();
-        let full = queued > self.bounds.queued || bytes > self.bounds.queued_bytes;
-        if full { Push::Overflow } else { Push::Done }
+        queued > self.bounds.queued || bytes > self.bounds.queued_bytes
+    }
+
+    /// Whether nothing that should follow the prelude was dropped.
+    pub(crate) fn is_whole(&self) -> bool {
+        let ahead = u64::try_from(self.prelude.len()).unwrap_or(u64::MAX);
+        self.prelude_s.saturating_add(ahead) == self.base
     }
 
     /// Appends an event while no client is connected: the oldest make room.
@@ -251,7 +275,8 @@ impl Ring {
         )
     }
 
-    fn is_half_full(&self) -> bool {
+    /// Whether half of what may wait does.
+    pub(crate) fn is_half_full(&self) -> bool {
         let (queued, bytes) = self.load();
         queued * 2 >= self.bounds.queued || bytes * 2 >= self.bounds.queued_bytes
     }

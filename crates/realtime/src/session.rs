@@ -7,6 +7,7 @@ use std::rc::Rc;
 use infra::fanout::Delivery;
 use kernel::{ChannelId, CommunityId, DeviceId, UserId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, Notify};
 
 use crate::close::Dialect;
 use crate::conn::Conn;
@@ -94,13 +95,17 @@ pub(crate) struct Session {
     pub(crate) profile: Profile,
     pub(crate) stage: RefCell<Stage>,
     pub(crate) ring: RefCell<Ring>,
-    /// Communities it follows.
-    pub(crate) communities: RefCell<HashSet<CommunityId>>,
+    /// Communities it follows, and of which epoch of rights the channels are that it was told of.
+    pub(crate) communities: RefCell<HashMap<CommunityId, i32>>,
     /// Communities joined a moment ago, whose snapshot is on its way, and what happened meanwhile.
     pub(crate) joining: RefCell<HashMap<CommunityId, Vec<Delivery>>>,
     /// Private channels it follows.
     pub(crate) channels: RefCell<HashSet<ChannelId>>,
     pub(crate) conn: RefCell<Option<Rc<Conn>>>,
+    /// The socket took something, or is gone.
+    pub(crate) drained: Notify,
+    /// Held while an op 8 is answered; a clone stands for each that waits.
+    pub(crate) asking: Rc<Mutex<()>>,
     /// Since when there is no socket.
     pub(crate) detached_at: Cell<Ms>,
     /// Newest entry on the worker's wheel; older ones are void.
@@ -127,6 +132,8 @@ impl Session {
             joining: RefCell::default(),
             channels: RefCell::default(),
             conn: RefCell::default(),
+            drained: Notify::new(),
+            asking: Rc::default(),
             detached_at: Cell::new(0),
             watch: Cell::new(0),
             recheck_at: Cell::new(None),
@@ -136,6 +143,36 @@ impl Session {
     /// The socket, if one is attached.
     pub(crate) fn conn(&self) -> Option<Rc<Conn>> {
         self.conn.borrow().clone()
+    }
+
+    /// Of which epoch the channels are that it was told of; none when it does not follow.
+    pub(crate) fn told_of(&self, community: CommunityId) -> Option<i32> {
+        self.communities.borrow().get(&community).copied()
+    }
+
+    /// Notes of which epoch the channels are that it was told of.
+    pub(crate) fn tell_of(&self, community: CommunityId, epoch: i32) {
+        self.communities.borrow_mut().insert(community, epoch);
+    }
+
+    /// Belongs to the community no more; false when it did not.
+    pub(crate) fn leave(&self, community: CommunityId) -> bool {
+        self.joining.borrow_mut().remove(&community);
+        self.communities.borrow_mut().remove(&community).is_some()
+    }
+
+    /// Waits until the queue has room for something large; false when the socket is gone.
+    pub(crate) async fn has_room(&self) -> bool {
+        loop {
+            let drained = self.drained.notified();
+            if self.conn.borrow().is_none() {
+                return false;
+            }
+            if !self.ring.borrow().is_half_full() {
+                return true;
+            }
+            drained.await;
+        }
     }
 
     /// What of an event this session gets, by intents and content rules. Rights in the channel are

@@ -12,7 +12,7 @@ use crate::close::Close;
 use crate::conn::{Conn, Flushed, Phase};
 use crate::machine::{Act, Machine, Ms};
 use crate::node::{Fresh, Handed, Intake};
-use crate::worker::{READ_BUFFER, Worker};
+use crate::worker::Worker;
 
 /// A whole message must have come within this time of its first byte.
 pub(crate) const MESSAGE_WITHIN: Ms = 30_000;
@@ -165,7 +165,7 @@ impl Worker {
         let kept = conn.carry.borrow().len();
         let result = {
             let mut buffer = self.read_buffer.borrow_mut();
-            match buffer.get_mut(kept..READ_BUFFER) {
+            match buffer.get_mut(kept..) {
                 Some(free) if !free.is_empty() => stream.try_read(free),
                 _ => return Read::Gone,
             }
@@ -312,7 +312,7 @@ impl Worker {
         carry: Vec<u8>,
         owner: usize,
     ) {
-        conn.flush(&mut |_| {});
+        conn.write(&mut |_| {});
         let stream = conn.stream.borrow_mut().take();
         conn.kick.notify_one();
         let stream = stream.map(Rc::try_unwrap).and_then(Result::ok);
@@ -388,7 +388,7 @@ async fn say_farewell(conn: &Conn) -> std::io::Result<()> {
     let Some(stream) = conn.stream.borrow().clone() else {
         return Ok(());
     };
-    while conn.flush(&mut |_| {}) == Flushed::Blocked {
+    while conn.write(&mut |_| {}) == Flushed::Blocked {
         stream.writable().await?;
     }
     socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Write)?;

@@ -14,6 +14,7 @@ use tokio::time::{Duration, sleep};
 use crate::close::Close;
 use crate::conn::Conn;
 use crate::node::{Intake, Node};
+use crate::rights::Rights;
 use crate::ring::{Ring, Tail};
 use crate::session::{Profile, Session, Stage};
 use crate::sql;
@@ -30,7 +31,8 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Spilled {
     profile: Profile,
-    communities: Vec<(CommunityId, i32)>,
+    /// With the class of roles, and the epoch of the channels it was told of.
+    communities: Vec<(CommunityId, i32, i32)>,
     channels: Vec<ChannelId>,
     /// Number of the first slot.
     base: u64,
@@ -104,8 +106,21 @@ impl Worker {
         );
     }
 
+    /// Whether records wait for something that will not come in time: such a session would miss them.
+    fn owes(&self, session: &Session) -> bool {
+        let rights = self.rights.borrow();
+        let waits = |id: &CommunityId| {
+            matches!(rights.get(id),
+            Some(Rights::Fetching { waiting, .. }) if !waiting.is_empty())
+        };
+        !session.joining.borrow().is_empty() || session.communities.borrow().keys().any(waits)
+    }
+
     fn pack(&self, session: &Rc<Session>) -> Option<Spilled> {
         if !matches!(*session.stage.borrow(), Stage::Live) {
+            return None;
+        }
+        if self.owes(session) {
             return None;
         }
         let ring = session.ring.borrow();
@@ -123,7 +138,7 @@ impl Worker {
                 .communities
                 .borrow()
                 .iter()
-                .map(|id| (*id, class(id)))
+                .map(|(id, epoch)| (*id, class(id), *epoch))
                 .collect(),
             channels: session.channels.borrow().iter().copied().collect(),
             base,
@@ -133,12 +148,7 @@ impl Worker {
 
     /// A session of an earlier process lives on, without a socket, until its client comes.
     pub(crate) async fn restore(self: &Rc<Self>, spilled: Spilled) {
-        let tail = |text: String| {
-            Rc::new(Tail {
-                bytes: Bytes::from(text),
-                ephemeral: false,
-            })
-        };
+        let tail = |text: String| Rc::new(Tail::kept(Bytes::from(text)));
         let tails = spilled
             .tails
             .into_iter()
@@ -153,17 +163,21 @@ impl Worker {
             spilled
                 .communities
                 .iter()
-                .map(|(id, class)| (Topic::Community(*id), *class)),
+                .map(|(id, class, _)| (Topic::Community(*id), *class)),
         );
         topics.extend(spilled.channels.iter().map(|id| (Topic::Channel(*id), 0)));
-        session
-            .communities
-            .borrow_mut()
-            .extend(spilled.communities.iter().map(|(id, _)| *id));
+        session.communities.borrow_mut().extend(
+            spilled
+                .communities
+                .iter()
+                .map(|(id, _, epoch)| (*id, *epoch)),
+        );
         session.channels.borrow_mut().extend(spilled.channels);
         if self.follow(&session, &topics).await.is_err() {
             return self.forget(&session);
         }
+        let communities: Vec<_> = spilled.communities.iter().map(|(id, ..)| *id).collect();
+        self.know_rights(&communities);
         self.watch_session(&session);
     }
 }

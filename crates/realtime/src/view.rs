@@ -43,6 +43,19 @@ impl View {
         view
     }
 
+    /// The rights of a community that is no more: nothing is seen, and nothing newer will come.
+    pub(crate) fn gone() -> Self {
+        View {
+            epoch: i32::MAX,
+            ..View::default()
+        }
+    }
+
+    /// Whether the community is no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.epoch == i32::MAX
+    }
+
     /// Whether a member of `class` sees `channel`.
     pub(crate) fn sees(&self, user: UserId, class: i32, channel: ChannelId) -> bool {
         if self.owner == Some(user) {

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use infra::fanout::{Delivery, Follower, Topic};
+use infra::fanout::{Follower, Topic};
 use kernel::{CommunityId, DeviceId};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Duration, Instant};
@@ -16,35 +16,26 @@ use crate::close::Close;
 use crate::conn::{Conn, Flushed};
 use crate::machine::Ms;
 use crate::node::{Intake, Node};
+use crate::rights::Rights;
 use crate::ring::{Push, Tail};
 use crate::session::{Session, SessionKey, Stage};
 use crate::topics::{Change, Topics};
-use crate::view::View;
 use crate::wheel::Wheel;
 
-/// The one buffer all sockets of a worker are read into.
+/// Bytes read at once, into the one buffer of all sockets of a worker; the begin of a frame stands
+/// before them.
 pub(crate) const READ_BUFFER: usize = 64 * 1024;
 /// How long a socket may take no bytes before it counts as slow.
 const STUCK_WRITE: Ms = 10_000;
 /// How often the flusher lets others run.
 const FLUSHES_PER_TURN: usize = 1_024;
-/// How many records are taken from the fanout before others run.
-const RECORDS_PER_TURN: usize = 256;
+/// How many records are given out before others run: far fewer than a socket's queue holds.
+pub(crate) const RECORDS_PER_TURN: usize = 64;
 
 /// What the wheel looks at; void when the number is not the newest of its owner.
 enum Due {
     Conn(Weak<Conn>, u32),
     Session(Weak<Session>, u32),
-}
-
-/// Rights of a community as this worker knows them.
-pub(crate) enum Rights {
-    Known(Rc<View>),
-    /// Being fetched; the community's events wait, in order.
-    Fetching {
-        before: Option<Rc<View>>,
-        waiting: Vec<Delivery>,
-    },
 }
 
 /// See the module's text.
@@ -61,6 +52,8 @@ pub(crate) struct Worker {
     subscriptions: mpsc::Sender<(Topic, Change)>,
     pub(crate) identifies: Rc<Semaphore>,
     pub(crate) resumes: Rc<Semaphore>,
+    /// Rights that are fetched before they are needed.
+    pub(crate) foresight: Semaphore,
     pub(crate) joining: Cell<usize>,
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     wheel: RefCell<Wheel<Due>>,
@@ -77,6 +70,7 @@ impl Worker {
         follower: Follower,
         subscriptions: mpsc::Sender<(Topic, Change)>,
     ) -> Rc<Self> {
+        let longest = READ_BUFFER.saturating_add(node.settings.max_frame);
         Rc::new(Worker {
             index,
             node,
@@ -89,8 +83,9 @@ impl Worker {
             subscriptions,
             identifies: Rc::new(Semaphore::new(64)),
             resumes: Rc::new(Semaphore::new(256)),
+            foresight: Semaphore::new(8),
             joining: Cell::new(0),
-            read_buffer: RefCell::new(vec![0; READ_BUFFER]),
+            read_buffer: RefCell::new(vec![0; longest]),
             wheel: RefCell::new(Wheel::new(0)),
             dirty: RefCell::default(),
             wake_flusher: Notify::new(),
@@ -210,13 +205,15 @@ impl Worker {
             return session.ring.borrow_mut().push_detached(tail);
         };
         let pushed = session.ring.borrow_mut().push(tail);
-        match pushed {
-            Push::Done => self.mark_dirty(&conn),
-            Push::Overflow => {
+        if pushed == Push::Overflow {
+            // The flusher may not have come round yet: slow is only who does not take it now.
+            self.flush(&conn);
+            if session.ring.borrow().is_over() {
                 metrics::counter!("meydan_realtime_slow_consumer_disconnects_total").increment(1);
-                self.end(&conn, Close::SlowConsumer);
+                return self.end(&conn, Close::SlowConsumer);
             }
         }
+        self.mark_dirty(&conn);
     }
 
     pub(crate) fn mark_dirty(&self, conn: &Rc<Conn>) {
@@ -249,11 +246,11 @@ impl Worker {
             let frames = u32::try_from(frames).unwrap_or(u32::MAX);
             metrics::histogram!("meydan_realtime_frames_per_write").record(f64::from(frames));
         };
-        match conn.flush(&mut written) {
-            Flushed::All => conn.blocked_since.set(None),
+        let was_blocked = conn.blocked_since.get().is_some();
+        match conn.flush(self.now(), &mut written) {
+            Flushed::All => {}
             Flushed::Blocked => {
-                if conn.blocked_since.get().is_none() {
-                    conn.blocked_since.set(Some(self.now()));
+                if !was_blocked {
                     self.watch_conn(conn);
                 }
                 conn.kick.notify_one();
@@ -262,6 +259,9 @@ impl Worker {
                 *conn.stream.borrow_mut() = None;
                 conn.kick.notify_one();
             }
+        }
+        if let Some(session) = conn.session() {
+            session.drained.notify_waiters();
         }
     }
 
@@ -277,6 +277,10 @@ impl Worker {
             .into_iter()
             .flatten()
             .fold(deadline, Ms::min);
+        // An earlier look sees to it; a peer must not be able to fill the wheel.
+        if next >= conn.watch_at.replace(next.min(conn.watch_at.get())) {
+            return;
+        }
         conn.watch.set(conn.watch.get().wrapping_add(1));
         let due = Due::Conn(Rc::downgrade(conn), conn.watch.get());
         self.wheel.borrow_mut().insert(due, next);
@@ -333,6 +337,7 @@ impl Worker {
         if !conn.is_open() {
             return;
         }
+        conn.watch_at.set(Ms::MAX);
         let is_over = |since: Option<Ms>, within| since.is_some_and(|since| now >= since + within);
         if is_over(conn.blocked_since.get(), STUCK_WRITE) {
             metrics::counter!("meydan_realtime_slow_consumer_disconnects_total").increment(1);
@@ -383,6 +388,7 @@ impl Worker {
             return;
         }
         *session.conn.borrow_mut() = None;
+        session.drained.notify_waiters();
         session.ring.borrow_mut().detach();
         session.detached_at.set(self.now());
         self.node.release_socket(session.profile.user);
@@ -394,6 +400,7 @@ impl Worker {
         *session.stage.borrow_mut() = Stage::Ended;
         if let Some(conn) = session.conn.borrow_mut().take() {
             conn.detach();
+            session.drained.notify_waiters();
             self.node.release_socket(session.profile.user);
         }
         self.sessions.borrow_mut().remove(&session.profile.id);
@@ -407,7 +414,7 @@ impl Worker {
             }
         }
         self.unfollow(session, Topic::User(session.profile.user));
-        for community in session.communities.take() {
+        for (community, _) in session.communities.take() {
             self.unfollow(session, Topic::Community(community));
         }
         for channel in session.channels.take() {

@@ -18,6 +18,8 @@ use testkit::TestDb;
 use testkit::fakes::{FakeApplications, FakeCommunities, FakeIdentity, FakeMessaging};
 use testkit::gateway::Gateway;
 
+use crate::gated::Gated;
+
 pub(crate) const COMMUNITY: CommunityId = CommunityId::new(1 << 22);
 pub(crate) const CHANNEL: ChannelId = ChannelId::new(2 << 22);
 pub(crate) const AYSE: UserId = UserId::new(11);
@@ -45,6 +47,8 @@ pub(crate) struct World {
     pub(crate) db: TestDb,
     pub(crate) identity: Arc<FakeIdentity>,
     pub(crate) communities: Arc<FakeCommunities>,
+    /// The same, as nodes see it.
+    pub(crate) gated: Arc<Gated>,
     pub(crate) messaging: Arc<FakeMessaging>,
     pub(crate) applications: Arc<FakeApplications>,
     pub(crate) fanout: Arc<LocalFanout>,
@@ -68,6 +72,7 @@ impl World {
         Ok(World {
             db: TestDb::new(&[realtime::MIGRATIONS]).await?,
             identity,
+            gated: Gated::new(communities.clone()),
             communities,
             messaging: FakeMessaging::new(),
             applications,
@@ -84,7 +89,7 @@ impl World {
             settings,
             identity: self.identity.clone(),
             credentials: Arc::new(Devices),
-            communities: self.communities.clone(),
+            communities: self.gated.clone(),
             messaging: self.messaging.clone(),
             applications: self.applications.clone(),
             verifier: testkit::http::verifier()?,

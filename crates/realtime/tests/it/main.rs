@@ -7,6 +7,8 @@ mod dispatch;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod gated;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod identify;
@@ -14,6 +16,8 @@ mod identify;
 mod limits;
 #[cfg(test)]
 mod protocol;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
