@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Loaded, Request, Role, Sources};
+use crate::parts::Contents;
 use exit::{Exit, Fail};
 use output::{Color, Format, Output, Quiet};
 
@@ -145,6 +146,7 @@ impl Context {
             set: self.global.set.clone(),
             flags,
             role,
+            contents: Contents::AsIs,
         }
     }
 

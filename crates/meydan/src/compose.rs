@@ -17,6 +17,7 @@ use web_kit::{StackOptions, Table, TokenVerifier};
 
 use crate::config::Config;
 use crate::credentials;
+use crate::demo::{self, World};
 use crate::listen::Listeners;
 use crate::parts::{Parts, Running, Service};
 use crate::{pages, settings};
@@ -43,6 +44,8 @@ pub(crate) enum Error {
     Bus(#[from] infra::bus::BusError),
     #[error("starting a context")]
     Context(#[from] Failure),
+    #[error(transparent)]
+    Demo(#[from] crate::demo::Error),
     #[error("serving")]
     Serve(#[from] crate::listen::Error),
 }
@@ -286,6 +289,7 @@ pub(crate) async fn start(
     let ground = Ground::leased(&parts, &lifecycle, &end).await?;
     let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
     identity.prepare().await?;
+    let plan = demo::plan(config, parts.contents, &identity).await?;
     let (has_admin, setup_token) = first_admin(config, &identity).await?;
     let applications = applications::Settings::new(applications::Keys::derive(&parts.root_secret)?);
     let contexts = Contexts::build(&ground, identity, settings::messaging(config), applications);
@@ -304,9 +308,15 @@ pub(crate) async fn start(
     } else {
         None
     };
-    let surfaces = surfaces(&parts);
+    let surfaces = parts.selection.surfaces();
     let listeners = Listeners::bind(config).await?;
     let addr = listeners.addr;
+    let world = World::of(
+        &contexts.identity,
+        &contexts.communities,
+        &contexts.messaging,
+    );
+    let demo = world.carry_out(plan, config).await?;
     let mut tables = contexts.tables();
     tables.extend(realtime.iter().map(realtime::Realtime::table));
     tables.push(pages::table());
@@ -326,6 +336,7 @@ pub(crate) async fn start(
         surfaces,
         has_admin: Some(has_admin),
         setup_token,
+        demo,
     })
 }
 
@@ -343,26 +354,6 @@ async fn first_admin(
         return Ok((true, None));
     }
     Ok((false, Some(identity.issue_setup_link().await?)))
-}
-
-fn surfaces(parts: &Parts) -> Vec<&'static str> {
-    let has = |service| parts.selection.has(service);
-    let dialect = [
-        Service::Communities,
-        Service::Messaging,
-        Service::Applications,
-    ];
-    let mut surfaces = Vec::new();
-    if has(Service::Identity) {
-        surfaces.push("/v1");
-    }
-    if dialect.into_iter().any(has) {
-        surfaces.push("/api/v10");
-    }
-    if has(Service::Realtime) {
-        surfaces.push("/gateway");
-    }
-    surfaces
 }
 
 /// Judges tokens: fed with keys and revocations, and asks applications for bots.

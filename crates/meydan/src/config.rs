@@ -40,6 +40,7 @@ pub(crate) use sections::*;
 pub(crate) use sources::Sources;
 pub(crate) use types::{EmailVerification, Env, LogFormat, PasswordScheme, Secret, WebOrigin};
 
+use crate::parts::Contents;
 use layer::{Found, Layer, Target};
 use schema::Values;
 use value::Raw;
@@ -55,6 +56,8 @@ pub(crate) struct Request {
     /// Flags that are settings: key, flag, value.
     pub(crate) flags: Vec<(&'static str, &'static str, String)>,
     pub(crate) role: Role,
+    /// `--demo`: what the settings must allow.
+    pub(crate) contents: Contents,
 }
 
 /// For what the settings are read.

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! 1. The TLS provider is installed before anything else can ask for one.
-//! 2. `compose` alone knows all contexts; `cli` knows none.
+//! 2. `compose` alone builds contexts; `demo` calls them as clients do.
 //! 3. A process ends with one of the exit codes of `cli/exit.rs`; a clean drain is 0.
 //!
 //! Begin with `cli.rs`.
@@ -14,6 +14,7 @@ mod cli;
 mod compose;
 mod config;
 mod credentials;
+mod demo;
 mod listen;
 mod pages;
 mod parts;

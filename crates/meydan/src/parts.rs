@@ -52,11 +52,51 @@ impl Selection {
         self.0.contains(&service)
     }
 
+    /// The surfaces that these services make up, such as `/v1`.
+    pub(crate) fn surfaces(&self) -> Vec<&'static str> {
+        let dialect = [
+            Service::Communities,
+            Service::Messaging,
+            Service::Applications,
+        ];
+        let mut surfaces = Vec::new();
+        if self.has(Service::Identity) {
+            surfaces.push("/v1");
+        }
+        if dialect.into_iter().any(|service| self.has(service)) {
+            surfaces.push("/api/v10");
+        }
+        if self.has(Service::Realtime) {
+            surfaces.push("/gateway");
+        }
+        surfaces
+    }
+
     /// The names, with commas.
     pub(crate) fn names(&self) -> String {
         let names: Vec<&str> = self.0.iter().map(|service| service.name()).collect();
         names.join(",")
     }
+}
+
+/// What an installation is filled with at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contents {
+    /// With what is there.
+    AsIs,
+    /// With the demo world, if nobody is there.
+    Demo,
+}
+
+/// How it stands with the demo world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Demo {
+    /// There is nobody to log in as.
+    Absent,
+    /// People with these addresses log in with the demo password.
+    Here(Vec<String>),
+    /// It was asked for, but others have accounts here.
+    LeftOut,
 }
 
 /// Everything the composition needs besides settings.
@@ -69,6 +109,8 @@ pub(crate) struct Parts {
     pub(crate) direct: db::Settings,
     /// At least 32 bytes; every key is derived from it.
     pub(crate) root_secret: SecretString,
+    /// What it is filled with.
+    pub(crate) contents: Contents,
 }
 
 /// A node that serves.
@@ -82,6 +124,8 @@ pub(crate) struct Running {
     pub(crate) has_admin: Option<bool>,
     /// The part behind `#` of a fresh set-up link, while there is no administrator.
     pub(crate) setup_token: Option<SecretString>,
+    /// The people to try it with.
+    pub(crate) demo: Demo,
 }
 
 #[cfg(test)]
@@ -96,6 +140,7 @@ mod tests {
         assert_eq!(Selection::except(&[]), Some(Selection::all()));
         let two = Selection::only(&[Service::Realtime, Service::Messaging]).unwrap();
         assert_eq!(two.names(), "messaging,realtime");
+        assert_eq!(two.surfaces(), ["/api/v10", "/gateway"]);
         assert!(two.has(Service::Realtime) && !two.has(Service::Identity));
         let rest = Selection::except(&[Service::Realtime]).unwrap();
         assert_eq!(rest.names(), "identity,communities,messaging,applications");

@@ -46,6 +46,11 @@ pub(crate) fn identity(
             refresh_device_per_minute: limits.refresh_device_per_minute,
             validate_address_per_minute: limits.validate_address_per_minute,
         },
+        demo_people: if config.is_alone() {
+            identity::DemoPeople::Allowed
+        } else {
+            identity::DemoPeople::Refused
+        },
         ..identity::Settings::new(identity::RootKeys::derive(root_secret)?)
     })
 }

@@ -14,7 +14,7 @@ use super::exit::{Exit, Fail};
 use super::local::{self, Local};
 use super::output::Format;
 use crate::config::Config;
-use crate::parts::{Parts, Selection};
+use crate::parts::{Contents, Parts, Selection};
 
 /// A password is at most 256 characters of at most 4 bytes.
 const PASSWORD_BYTES: u64 = 1024;
@@ -75,6 +75,7 @@ impl Admin {
             database: local.database.clone(),
             direct: local.direct.clone(),
             root_secret: local::root_secret(config, &kernel::SystemRng)?,
+            contents: Contents::AsIs,
         };
         let identity = crate::compose::identity(config, &parts)
             .await

@@ -6,6 +6,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::output::Color;
+use crate::demo::PASSWORD;
+use crate::parts::Demo;
 
 /// What a terminal shows at once, on the smallest terminals in use.
 pub(crate) const COLUMNS: usize = 100;
@@ -13,6 +15,8 @@ pub(crate) const LINES: usize = 24;
 
 /// More addresses than this say nothing new (containers make dozens).
 const MAX_ADDRESSES: usize = 4;
+
+const DEMO_LEFT_OUT: &str = "no demo data was added: others have accounts here already";
 
 /// What is true of the node that just started.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) has_admin: Option<bool>,
     /// The part behind `#` of the set-up link, while there is no administrator. Never logged.
     pub(crate) setup_token: Option<SecretString>,
+    /// The people to try it with.
+    pub(crate) demo: Demo,
     pub(crate) notices: Vec<String>,
 }
 
@@ -74,25 +80,16 @@ impl Facts {
                 "",
             ));
         }
+        if let Demo::Here(emails) = &self.demo {
+            let who = emails.join("  ");
+            lines.push(row("Demo", &who, &format!("password \"{PASSWORD}\"")));
+        }
         lines.push(row(
             "Next",
             "meydan doctor    meydan --help",
             "Ctrl+C stops, data stays",
         ));
-        let mut marks = Vec::new();
-        if !self.insecure.is_empty() {
-            marks.push(format!(
-                "! insecure defaults in use: {} (refused in production)",
-                self.insecure.join(", ")
-            ));
-        }
-        if self.has_admin == Some(false) {
-            marks.push(
-                "! no admin yet: open the set-up link, or run  meydan admin create you@example.com"
-                    .to_owned(),
-            );
-        }
-        marks.extend(self.notices.iter().map(|notice| format!("! {notice}")));
+        let mut marks = self.marks();
         let room = LINES.saturating_sub(lines.len());
         if marks.len() > room {
             let left_out = marks.len() - room.saturating_sub(1);
@@ -111,6 +108,28 @@ impl Facts {
             .collect()
     }
 
+    /// What is worth a look.
+    fn marks(&self) -> Vec<String> {
+        let mut marks = Vec::new();
+        if !self.insecure.is_empty() {
+            marks.push(format!(
+                "! insecure defaults in use: {} (refused in production)",
+                self.insecure.join(", ")
+            ));
+        }
+        if self.has_admin == Some(false) {
+            marks.push(
+                "! no admin yet: open the set-up link, or run  meydan admin create you@example.com"
+                    .to_owned(),
+            );
+        }
+        if self.demo == Demo::LeftOut {
+            marks.push(format!("! {DEMO_LEFT_OUT}"));
+        }
+        marks.extend(self.notices.iter().map(|notice| format!("! {notice}")));
+        marks
+    }
+
     /// The same facts as one log line.
     pub(crate) fn log(&self, postgres_pid: Option<u32>) {
         for notice in &self.notices {
@@ -124,6 +143,14 @@ impl Facts {
         }
         if self.has_admin == Some(false) {
             tracing::warn!("no admin yet: run meydan admin create EMAIL");
+        }
+        match &self.demo {
+            Demo::Here(people) => tracing::info!(
+                people = people.len(),
+                "demo people can be logged in as; `meydan up` in a terminal shows how"
+            ),
+            Demo::LeftOut => tracing::warn!("{DEMO_LEFT_OUT}"),
+            Demo::Absent => {}
         }
         tracing::info!(
             version = self.version,
@@ -233,6 +260,7 @@ mod tests {
             insecure: vec!["auth.dev_mode", "auth.email_verification"],
             has_admin: Some(false),
             setup_token: Some(SecretString::from("k3fX9")),
+            demo: Demo::Here(vec!["ayse@example.com".into(), "mehmet@example.com".into()]),
             notices: Vec::new(),
         }
     }
@@ -247,10 +275,24 @@ mod tests {
                      http://127.0.0.1:3000/setup#k3fX9
           Health     http://127.0.0.1:3000/readyz        /metrics (from this computer only)
           Dev mode   calls from any local web page are allowed
+          Demo       ayse@example.com  mehmet@example.com  password "meydan-demo"
           Next       meydan doctor    meydan --help      Ctrl+C stops, data stays
         ! insecure defaults in use: auth.dev_mode, auth.email_verification (refused in production)
         ! no admin yet: open the set-up link, or run  meydan admin create you@example.com
         "#);
+    }
+
+    #[test]
+    fn the_demo_line_is_there_only_when_it_is_true() {
+        let shown = |demo| {
+            let facts = Facts { demo, ..facts() };
+            facts.lines(Color::No).join("\n")
+        };
+        let absent = shown(Demo::Absent);
+        assert!(!absent.contains("demo"), "{absent}");
+        let left_out = shown(Demo::LeftOut);
+        assert!(left_out.contains("! no demo data was added"), "{left_out}");
+        assert!(!left_out.contains(PASSWORD), "{left_out}");
     }
 
     #[test]
@@ -263,6 +305,7 @@ mod tests {
             ],
             insecure: Vec::new(),
             has_admin: Some(true),
+            demo: Demo::Absent,
             ..facts()
         };
         let screen = facts.lines(Color::No).join("\n");

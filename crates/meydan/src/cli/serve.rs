@@ -9,8 +9,10 @@ use runtime::{Drain, Lifecycle};
 use super::Context;
 use super::exit::{Exit, Fail};
 use super::local::Local;
+use crate::compose::Error;
 use crate::config::{Config, LogFormat, Role};
-use crate::parts::{Parts, Running, Selection, Service};
+use crate::demo;
+use crate::parts::{Contents, Parts, Running, Selection, Service};
 
 /// Pause between two looks at the schema while it is behind.
 const SCHEMA_POLL: Duration = Duration::from_secs(2);
@@ -75,6 +77,7 @@ async fn begin(config: &Config, selection: Selection, lifecycle: &Lifecycle) -> 
         database,
         direct,
         root_secret,
+        contents: Contents::AsIs,
     };
     let running = start(config, parts, lifecycle).await?;
     tracing::info!(services = names, address = %running.addr, "ready");
@@ -119,6 +122,10 @@ fn not_started(config: &Config, error: &anyhow::Error) -> Fail {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
     });
+    if let Some(Error::Demo(demo::Error::InProduction)) = error.downcast_ref() {
+        return Fail::new(Exit::Config, error.to_string())
+            .hint("start with another data directory: --data DIR");
+    }
     if in_use {
         return super::network::port_in_use((config.http.listen, config.http.port).into());
     }

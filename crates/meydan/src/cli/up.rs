@@ -17,8 +17,8 @@ use super::exit::{Exit, Fail};
 use super::local::{self, Local, Owned};
 use super::screen::{self, Facts};
 use super::serve::{self, Logs};
-use crate::config::{Loaded, Role};
-use crate::parts::{Parts, Running, Selection};
+use crate::config::{Loaded, Request, Role};
+use crate::parts::{Contents, Parts, Running, Selection};
 
 /// How long a start that failed may take to undo itself.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// Everything on this computer, with a database of its own.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  meydan up\n  meydan up --port 3001 --data ./other-data\n  \
+    after_help = "Examples:\n  meydan up\n  meydan up --demo                  people and talk to look at\n  meydan up --port 3001 --data ./other-data\n  \
                         meydan up --listen 0.0.0.0        open it to the local network"
 )]
 pub(crate) struct Up {
@@ -39,6 +39,9 @@ pub(crate) struct Up {
     /// Port to listen on.
     #[arg(long, value_name = "N")]
     port: Option<u16>,
+    /// Fill an empty installation with a small demo world; on this computer only.
+    #[arg(long)]
+    demo: bool,
 }
 
 impl Up {
@@ -66,13 +69,25 @@ impl Up {
     }
 
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Fail> {
-        let loaded = context.load(&context.request(Role::Node, self.flags()))?;
+        let contents = if self.demo {
+            Contents::Demo
+        } else {
+            Contents::AsIs
+        };
+        let loaded = context.load(&Request {
+            contents,
+            ..context.request(Role::Node, self.flags())
+        })?;
         let logs = Logs::begin(&loaded.config)?;
-        super::block_on(up(context, loaded, logs))
+        super::block_on(up(context, (loaded, contents), logs))
     }
 }
 
-async fn up(context: &Context, loaded: Loaded, logs: Logs) -> Result<Exit, Fail> {
+async fn up(
+    context: &Context,
+    (loaded, contents): (Loaded, Contents),
+    logs: Logs,
+) -> Result<Exit, Fail> {
     let begun = Instant::now();
     serve::raise_open_files();
     let config = &loaded.config;
@@ -86,7 +101,7 @@ async fn up(context: &Context, loaded: Loaded, logs: Logs) -> Result<Exit, Fail>
     };
     let result = tokio::select! {
         drain = &mut signals => serve::exit_of(drain),
-        started = start(context, &loaded, &local, &lifecycle, (logs, begun)) => match started {
+        started = start(context, (&loaded, contents), &local, &lifecycle, (logs, begun)) => match started {
             Ok(()) => serve::exit_of(signals.await),
             Err(fail) => {
                 // What was started before the failure is told to end, too.
@@ -103,7 +118,7 @@ async fn up(context: &Context, loaded: Loaded, logs: Logs) -> Result<Exit, Fail>
 
 async fn start(
     context: &Context,
-    loaded: &Loaded,
+    (loaded, contents): (&Loaded, Contents),
     local: &Local,
     lifecycle: &Lifecycle,
     (logs, begun): (Logs, Instant),
@@ -120,6 +135,7 @@ async fn start(
         database: local.database.clone(),
         direct: local.direct.clone(),
         root_secret: local::root_secret(&loaded.config, &kernel::SystemRng)?,
+        contents,
     };
     let running = serve::start(&loaded.config, parts, lifecycle).await?;
     announce(context, loaded, &local.owned, &running, (logs, begun));
@@ -156,6 +172,7 @@ fn announce(
         insecure: config.insecure_defaults(),
         has_admin: running.has_admin,
         setup_token: running.setup_token.clone(),
+        demo: running.demo.clone(),
         notices: loaded.notices.clone(),
     };
     match logs {

@@ -27,11 +27,12 @@ pub(crate) enum Code {
     ProdPublicUrl,
     ProdOps,
     ProdDataDir,
+    Demo,
 }
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::UnknownKey,
         Self::UnknownEnv,
         Self::BadValue,
@@ -52,6 +53,7 @@ impl Code {
         Self::ProdPublicUrl,
         Self::ProdOps,
         Self::ProdDataDir,
+        Self::Demo,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -76,6 +78,7 @@ impl Code {
             Self::ProdPublicUrl => "config.prod_public_url",
             Self::ProdOps => "config.prod_ops",
             Self::ProdDataDir => "config.prod_data_dir",
+            Self::Demo => "config.demo",
         }
     }
 }

@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::problem::{Code, Problem};
 use super::types::{EmailVerification, Env, WebOrigin};
 use super::{Config, Request, Role, Sources};
+use crate::parts::Contents;
 
 /// A root secret shorter than this can be guessed.
 pub(crate) const SECRET_BYTES: usize = 32;
@@ -19,6 +20,7 @@ pub(crate) const SECRET_BYTES: usize = 32;
 pub(crate) struct Facts<'a> {
     pub(crate) in_docker: bool,
     pub(crate) role: Role,
+    pub(crate) contents: Contents,
     pub(crate) sources: &'a Sources,
     pub(crate) rng: &'a dyn kernel::Rng,
 }
@@ -28,6 +30,7 @@ impl<'a> Facts<'a> {
         Self {
             in_docker: sources.in_docker(),
             role: request.role,
+            contents: request.contents,
             sources,
             rng,
         }
@@ -36,9 +39,8 @@ impl<'a> Facts<'a> {
 
 /// Fills in what follows from other settings and was not given.
 pub(crate) fn derive(config: &mut Config) {
-    let http = &config.http;
     let public_url = config.public_url();
-    let alone = config.env == Env::Dev && http.listen.is_loopback() && public_url.is_loopback();
+    let alone = config.is_alone();
     config.http.public_url = Some(public_url);
     let grace = if alone {
         Duration::ZERO
@@ -64,6 +66,12 @@ impl Config {
             .public_url
             .clone()
             .unwrap_or_else(|| WebOrigin::of_listener(self.http.listen, self.http.port))
+    }
+
+    /// Whether it is for development, and nobody but this computer reaches it.
+    pub(crate) fn is_alone(&self) -> bool {
+        let local = self.http.listen.is_loopback() && self.public_url().is_loopback();
+        self.env == Env::Dev && local
     }
 
     /// Whether the conveniences of development are on.
@@ -114,6 +122,7 @@ pub(crate) fn check(
     checker.secret();
     checker.conveniences();
     checker.pairs();
+    checker.demo();
     if config.env == Env::Prod {
         checker.production();
     }
@@ -193,6 +202,22 @@ impl Checker<'_> {
                 "\"off\" is for one computer only; use \"required\"",
             );
         }
+    }
+
+    /// Everybody knows the passwords of the demo people.
+    fn demo(&mut self) {
+        if self.facts.contents == Contents::AsIs || self.config.is_alone() {
+            return;
+        }
+        let message = match self.config.env {
+            Env::Prod => "refused in production, because everybody knows the demo password",
+            Env::Dev => {
+                "refused, because http.listen or http.public_url is open to others, and everybody \
+                 knows the demo password"
+            }
+        };
+        let place = Origin::Flag { name: "--demo" };
+        self.problems.push(Problem::new(place, Code::Demo, message));
     }
 
     fn pairs(&mut self) {

@@ -9,6 +9,8 @@ mod secrets;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::parts::Contents;
+
 use super::{Loaded, Report, Request, Role, Sources, load};
 
 /// A folder that goes away with the test: `work` is the working directory, `etc` is /etc/meydan.
@@ -68,6 +70,7 @@ fn up(set: &[&str]) -> Request {
         set: set.iter().map(|text| (*text).to_owned()).collect(),
         flags: Vec::new(),
         role: Role::Node,
+        contents: Contents::AsIs,
     }
 }
 

@@ -77,10 +77,22 @@ impl Home {
         command
     }
 
+    /// Starts a node and does not wait for it.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Result<Server> {
+        let log = self.path().join("node.log");
+        let mut command = self.command();
+        command.args(arguments);
+        Server::spawn(command, log, Signal::SIGTERM)
+    }
+
     /// Starts a node and waits until it is ready.
     pub(crate) async fn start(&self) -> Result<Node> {
-        let log = self.path().join("node.log");
-        let mut server = Server::spawn(self.command(), log, Signal::SIGTERM)?;
+        self.start_with(&[]).await
+    }
+
+    /// The same with more arguments of `up`.
+    pub(crate) async fn start_with(&self, arguments: &[&str]) -> Result<Node> {
+        let mut server = self.spawn(arguments)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let client = Client::new(address);
         let deadline = tokio::time::Instant::now() + START_WITHIN;
@@ -123,6 +135,12 @@ impl Person {
 }
 
 impl Node {
+    /// Tries to log somebody in.
+    pub(crate) async fn log_in(&self, name: &str, password: &str) -> Result<Reply> {
+        let body = json!({"identifier": name, "password": password});
+        self.client.call("POST", "/v1/auth/login", (), body).await
+    }
+
     /// Signs somebody up.
     pub(crate) async fn sign_up(&self, name: &str) -> Result<Person> {
         let body = json!({
