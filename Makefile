@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help up test
 
 help:
-	@echo 'make up     build and run everything on this computer; data is in ./meydan-data'
+	@echo 'make up     build and run everything on this computer, with demo data in ./meydan-data'
 	@echo 'make test   run every test'
 
 up:

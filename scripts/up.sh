@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds Meydan and runs it on this computer. Data is in ./meydan-data; a second run keeps it.
+# Builds Meydan and runs it on this computer, with demo data while nobody has an account. Data is in
+# ./meydan-data; a second run keeps it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -17,13 +18,13 @@ cargo build --release --locked --package meydan
 step_done
 
 binary=$(target_dir)/release/meydan
-step '[3/3] run' "$binary up --data ./meydan-data"
+step '[3/3] run' "$binary up --demo --data ./meydan-data"
 if [ -t 0 ]; then
     # A process group of its own, in the foreground: Ctrl+C reaches the server alone, which drains
     # and ends with 0. In make's group it would also end make, with an error.
     set -m
-    "$binary" up --data ./meydan-data
+    "$binary" up --demo --data ./meydan-data
 else
     # Without a terminal signals are sent to one process: be that process.
-    exec "$binary" up --data ./meydan-data
+    exec "$binary" up --demo --data ./meydan-data
 fi
