@@ -124,8 +124,16 @@ impl Worker {
             return;
         };
         if let (Topic::Community(_), Some(channel)) = (delivery.topic, delivery.record.channel) {
-            let sees = view.is_some_and(|view| view.sees(session.profile.user, class, channel));
-            if !sees {
+            let user = session.profile.user;
+            let may = view.is_some_and(|view| {
+                // A code opens the door: only who may list codes hears of them.
+                if encoded.dispatch.name.starts_with("INVITE_") {
+                    view.manages(user, class, channel)
+                } else {
+                    view.sees(user, class, channel)
+                }
+            });
+            if !may {
                 return;
             }
         }

@@ -14,14 +14,21 @@ pub(crate) struct View {
     owner: Option<UserId>,
     /// Every channel, seen or not.
     channels: HashSet<ChannelId>,
-    classes: HashMap<i32, HashSet<ChannelId>>,
+    classes: HashMap<i32, Seen>,
     /// What overwrites for single members decide.
-    members: HashMap<UserId, HashMap<ChannelId, bool>>,
+    members: HashMap<UserId, HashMap<ChannelId, Chat>>,
+}
+
+/// What a class sees.
+#[derive(Debug, Default)]
+struct Seen {
+    channels: HashSet<ChannelId>,
+    /// Those of them it may manage.
+    managed: HashSet<ChannelId>,
 }
 
 impl View {
     pub(crate) fn new(compiled: &Compiled) -> Self {
-        let sees = |bits: Chat| bits.has(Chat::VIEW_CHANNEL);
         let mut view = View {
             epoch: compiled.epoch,
             owner: Some(compiled.owner),
@@ -30,15 +37,18 @@ impl View {
         for (class, rights) in &compiled.classes {
             view.channels
                 .extend(rights.iter().map(|(channel, _)| *channel));
-            let seen = rights
-                .iter()
-                .filter(|(_, bits)| sees(*bits))
-                .map(|(channel, _)| *channel);
-            view.classes.insert(*class, seen.collect());
+            let with = |right: Chat| {
+                let has = rights.iter().filter(move |(_, bits)| bits.has(right));
+                has.map(|(channel, _)| *channel).collect()
+            };
+            let seen = Seen {
+                channels: with(Chat::VIEW_CHANNEL),
+                managed: with(Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS),
+            };
+            view.classes.insert(*class, seen);
         }
         for (user, rights) in &compiled.members {
-            let decided = rights.iter().map(|(channel, bits)| (*channel, sees(*bits)));
-            view.members.insert(*user, decided.collect());
+            view.members.insert(*user, rights.iter().copied().collect());
         }
         view
     }
@@ -58,19 +68,28 @@ impl View {
 
     /// Whether a member of `class` sees `channel`.
     pub(crate) fn sees(&self, user: UserId, class: i32, channel: ChannelId) -> bool {
+        if let Some(bits) = self.decided(user, channel) {
+            return bits.has(Chat::VIEW_CHANNEL);
+        }
+        let seen = self.classes.get(&class);
+        seen.is_some_and(|seen| seen.channels.contains(&channel))
+    }
+
+    /// Whether a member of `class` sees and may manage `channel`.
+    pub(crate) fn manages(&self, user: UserId, class: i32, channel: ChannelId) -> bool {
+        if let Some(bits) = self.decided(user, channel) {
+            return bits.has(Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS);
+        }
+        let seen = self.classes.get(&class);
+        seen.is_some_and(|seen| seen.managed.contains(&channel))
+    }
+
+    /// The member's own rights in a channel, where the class does not decide.
+    fn decided(&self, user: UserId, channel: ChannelId) -> Option<Chat> {
         if self.owner == Some(user) {
-            return true;
+            return Some(Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS);
         }
-        if let Some(decided) = self
-            .members
-            .get(&user)
-            .and_then(|rights| rights.get(&channel))
-        {
-            return *decided;
-        }
-        self.classes
-            .get(&class)
-            .is_some_and(|seen| seen.contains(&channel))
+        self.members.get(&user)?.get(&channel).copied()
     }
 
     /// Whether more than the class decides what this member sees.
@@ -146,6 +165,20 @@ mod tests {
             "an overwrite for the member decides"
         );
         assert!(!view.sees(someone, 7, a), "an unknown class sees nothing");
+    }
+
+    #[test]
+    fn managing_takes_sight_and_the_right() {
+        let managed = Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS;
+        let (a, b) = (ChannelId::new(5), ChannelId::new(6));
+        let someone = UserId::new(11);
+        let view = View::new(&compiled(3, managed));
+        assert!(view.manages(UserId::new(10), 99, b), "the owner");
+        assert!(view.manages(someone, 1, b) && !view.manages(someone, 1, a));
+        assert!(!view.manages(someone, 0, b));
+        assert!(!view.manages(UserId::new(12), 1, a), "an overwrite decides");
+        let blind = View::new(&compiled(3, Chat::MANAGE_CHANNELS));
+        assert!(!blind.manages(someone, 1, b));
     }
 
     #[test]

@@ -179,3 +179,40 @@ async fn revocation_closes_with_the_code_on_which_libraries_stop() -> Result<()>
     assert_eq!(bot.closed().await?, 4004);
     node.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_of_invites_are_for_those_who_manage_the_channel() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.start(Settings::default()).await?;
+    let (mut ayse, _) = node.person(AYSE).await?;
+    let (mut mehmet, _) = node.person(MEHMET).await?;
+    let invite = || Record {
+        community: Some(COMMUNITY),
+        channel: Some(CHANNEL),
+        epoch: world.epoch(),
+        ..plain("INVITE_CREATE", json!({"code": "abc"}))
+    };
+    world.publish(Topic::Community(COMMUNITY), invite()).await?;
+    ayse.expect("INVITE_CREATE").await?;
+    mehmet.expect_nothing().await?;
+    let manager = kernel::RoleId::new(5 << 22);
+    let rights = Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS;
+    world.communities.put_role(COMMUNITY, manager, rights, 1);
+    world
+        .communities
+        .edit_member(COMMUNITY, MEHMET, |member| member.roles = vec![manager]);
+    let changed = Record {
+        community: Some(COMMUNITY),
+        epoch: world.epoch(),
+        body: infra::fanout::Body::Control(Control::ClassChanged {
+            community: COMMUNITY,
+            user: MEHMET,
+            class: 1,
+        }),
+        ..plain("", json!(null))
+    };
+    world.publish(Topic::Community(COMMUNITY), changed).await?;
+    world.publish(Topic::Community(COMMUNITY), invite()).await?;
+    mehmet.expect("INVITE_CREATE").await?;
+    node.stop().await
+}
