@@ -413,8 +413,13 @@ impl Worker {
         conn.attach(&session);
         conn.machine.borrow_mut().joined();
         self.expire_with_token(&session, &verified);
-        let bytes = ready::resumed();
-        self.push(&session, Rc::new(Tail::kept(bytes)));
+        // Belongs to this socket: another RESUME must not bring it again. Nothing drops it, because
+        // a queue that was just taken up counts as empty.
+        let resumed = Tail {
+            bytes: ready::resumed(),
+            ephemeral: true,
+        };
+        self.push(&session, Rc::new(resumed));
         self.mark_dirty(conn);
         Ok(true)
     }

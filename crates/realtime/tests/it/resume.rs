@@ -126,3 +126,25 @@ async fn session_without_a_socket_ends_after_its_time() -> Result<()> {
     assert_eq!(again.json().await?, json!({"op": 9, "d": false}));
     node.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resumed_is_said_once_per_resume() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.start(Settings::default()).await?;
+    let (mut ayse, ready) = node.person(AYSE).await?;
+    let last = ayse.last.unwrap_or_default();
+    world.message(1, "x").await?;
+    ayse.expect("MESSAGE_CREATE").await?;
+    ayse.cut();
+    let token = testkit::http::token(AYSE)?;
+    for _ in 0..2 {
+        let mut again = Gateway::resume(node.address, &token, &session(&ready), last).await?;
+        again.expect("MESSAGE_CREATE").await?;
+        again.expect("RESUMED").await?;
+        // Not acknowledged, so that the next one gets the same.
+        again.send(1, json!(null)).await?;
+        assert_eq!(again.json().await?["op"], 11);
+        again.cut();
+    }
+    node.stop().await
+}
