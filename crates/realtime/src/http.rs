@@ -140,7 +140,11 @@ async fn upgrade_socket(
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let accept = match ws::handshake::accept(method, version, headers) {
         Ok(accept) => accept,
-        Err(refusal) => return Ok(refuse(refusal)),
+        Err(refusal @ ws::handshake::Refusal::Version) => return Ok(name_version(refusal)),
+        Err(refusal) => {
+            let failure = error::UPGRADE_REQUIRED.fail();
+            return Err(failure.extra("reason", refusal.reason()).into());
+        }
     };
     realtime.admits()?;
     let query = axum::extract::Query::<Asked>::try_from_uri(request.uri());
@@ -188,9 +192,9 @@ fn tune(stream: &tokio::net::TcpStream) -> std::io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_notsent_lowat(64 * 1024)
 }
 
-fn refuse(refusal: ws::handshake::Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut response = (status, refusal.reason()).into_response();
+/// The answer to another version of the protocol: RFC 6455 §4.2.2 wants ours named in a header.
+fn name_version(refusal: ws::handshake::Refusal) -> Response {
+    let mut response = (StatusCode::UPGRADE_REQUIRED, refusal.reason()).into_response();
     for (name, value) in refusal.headers() {
         if let Ok(value) = value.parse() {
             response.headers_mut().insert(*name, value);

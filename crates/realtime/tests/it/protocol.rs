@@ -161,6 +161,8 @@ async fn plain_requests_are_told_to_upgrade() -> Result<()> {
         .call("GET", "/gateway", (), serde_json::Value::Null)
         .await?;
     assert_eq!(reply.status, 400);
+    assert_eq!(reply.json["code"], "UPGRADE_REQUIRED");
+    assert_eq!(reply.json["reason"], "Upgrade does not name websocket");
     let reply = client
         .call("GET", "/api/v10/gateway", (), serde_json::Value::Null)
         .await?;
