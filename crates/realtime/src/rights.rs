@@ -8,7 +8,7 @@ use std::rc::Rc;
 use contracts::communities::Channel;
 use infra::fanout::{Body, Control, Delivery, Record, Topic};
 use kernel::{ChannelId, CommunityId, UserId};
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
 use crate::close::Close;
 use crate::dispatch::MAX_WAITING;
@@ -20,6 +20,8 @@ use crate::worker::{RECORDS_PER_TURN, Worker};
 
 /// How long a community's records wait for its rights; then its sessions begin anew.
 const FETCH_WITHIN: Duration = Duration::from_secs(2);
+/// Pause before rights that were too old are fetched again.
+const FETCH_PAUSE: Duration = Duration::from_millis(50);
 
 /// Epoch of what a session was told of a community that it is still being told of.
 pub(crate) const NOT_TOLD: i32 = i32::MAX;
@@ -138,6 +140,7 @@ impl Worker {
     }
 
     async fn fetch_rights(self: &Rc<Self>, community: CommunityId) {
+        let begun = Instant::now();
         loop {
             let backend = self.node.backend.clone();
             let asked = self
@@ -151,6 +154,11 @@ impl Worker {
             if self.give_out(community, &view).await {
                 return;
             }
+            // What we read is older than the record says; a replica may be behind, but not for long.
+            if begun.elapsed() >= FETCH_WITHIN {
+                return self.give_up(community);
+            }
+            sleep(FETCH_PAUSE).await;
         }
     }
 

@@ -378,3 +378,19 @@ async fn frames_may_be_as_long_as_the_setting_says() -> Result<()> {
     assert_eq!(ayse.closed().await?, 4002);
     node.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_never_come_end_the_wait() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.start(Settings::default()).await?;
+    let (mut ayse, _) = node.person(AYSE).await?;
+    // A record of an epoch that the communities do not know of, now or later.
+    let record = crate::harness::message(world.epoch() + 100, 1, "from the future");
+    world.publish(Topic::Community(COMMUNITY), record).await?;
+    assert_eq!(
+        ayse.closed().await?,
+        4000,
+        "begin anew rather than wait for ever"
+    );
+    node.stop().await
+}
