@@ -68,6 +68,8 @@ pub(crate) enum Identifier {
 
 impl Identifier {
     pub(crate) fn parse(text: &str) -> Self {
+        // PostgreSQL takes no NUL in text. No account bears the character in its place.
+        let text = text.replace('\0', "\u{FFFD}");
         let text = text.trim();
         if text.contains('@') {
             Identifier::Email(key(text))
@@ -299,6 +301,14 @@ mod tests {
             Identifier::parse("Ayse"),
             Identifier::Username("ayse".into())
         );
+        for (text, known) in [
+            ("ay\0se", "ayse"),
+            ("a\0@x.com", "a@x.com"),
+            ("+9\x000", "+90"),
+        ] {
+            let named = Identifier::parse(text);
+            assert!(!named.text().contains('\0') && named.text() != known);
+        }
     }
 
     proptest! {

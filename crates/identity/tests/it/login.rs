@@ -59,6 +59,8 @@ async fn unknown_and_known_get_the_same_answer() {
         ("helperbot", PASSWORD),
         ("ayse", ""),
         ("", PASSWORD),
+        ("ay\0se", PASSWORD),
+        ("ayse\0@example.com", PASSWORD),
     ] {
         let body = json!({"identifier": identifier, "password": password});
         let reply = house.post(PATH, body).await;
