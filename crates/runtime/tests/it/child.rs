@@ -137,3 +137,49 @@ fn first_signal_drains_and_second_leaves() {
         assert_eq!(drain, Drain::Drained);
     });
 }
+
+#[test]
+fn a_closed_terminal_drains() {
+    use nix::sys::signal::{Signal, raise};
+    if !is_child() {
+        run(child("child::a_closed_terminal_drains"));
+        return;
+    }
+    runtime().block_on(async {
+        let lifecycle = Lifecycle::new();
+        let end = async { signals(&lifecycle, Duration::from_secs(60)).await.unwrap() };
+        // Without a handler the signal ends this process.
+        let (drain, ()) = tokio::join!(biased; end, async { raise(Signal::SIGHUP).unwrap() });
+        assert_eq!(drain, Drain::Drained);
+    });
+}
+
+#[test]
+fn nohup_is_respected() {
+    use nix::sys::signal::{Signal, raise};
+    if !is_child() {
+        let test = child("child::nohup_is_respected");
+        let mut nohup = Command::new("nohup");
+        nohup.arg(test.get_program()).args(test.get_args());
+        nohup.env(CHILD, "1");
+        run(nohup);
+        return;
+    }
+    let is_ignored = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let mut lines = status.lines();
+        let mask = lines.find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
+    };
+    assert!(is_ignored(), "nohup does what it is for");
+    runtime().block_on(async {
+        let lifecycle = Lifecycle::new();
+        let end = async { signals(&lifecycle, Duration::from_secs(60)).await.unwrap() };
+        let ask = async {
+            assert!(is_ignored(), "no handler took its place");
+            raise(Signal::SIGTERM).unwrap();
+        };
+        let (drain, ()) = tokio::join!(biased; end, ask);
+        assert_eq!(drain, Drain::Drained);
+    });
+}
