@@ -57,7 +57,8 @@ settings! {
         trusted_proxies: Vec<Network> = "";
         /// Largest request body; uploads have limits of their own.
         body_limit: Size = "1MiB", in "1KiB" => "64MiB";
-        /// Time for a client to send all request headers.
+        /// Time for a client to send all request headers; also how long an HTTP/1 connection is kept
+        /// between two requests, so a proxy's own keep-alive has to be shorter.
         header_timeout: Duration = "10s", in "100ms" => "5m";
         /// Time for a new connection to send its first byte.
         first_byte_timeout: Duration = "10s", in "100ms" => "5m";
@@ -65,7 +66,7 @@ settings! {
         body_timeout: Duration = "25s", in "100ms" => "1h";
         /// Time for a client to leave a response unread.
         write_timeout: Duration = "30s", in "100ms" => "1h";
-        /// Time for a connection to have nothing to do.
+        /// Time for an HTTP/2 connection to have nothing to do.
         idle_timeout: Duration = "75s", in "1s" => "1h";
         /// Connections in use at once, sockets not counted; more are closed at once.
         max_connections: usize = "10000", in "1" => "1000000";
@@ -181,7 +182,7 @@ settings! {
     "auth.limits." struct Limits {
         /// Logins from one address in a minute.
         login_address_per_minute: u32 = "10", in "1" => "100000";
-        /// Failed logins of one account in an hour; then each further one waits longer.
+        /// Logins of one account in an hour; then each further one waits longer.
         login_account_per_hour: u32 = "20", in "1" => "100000";
         /// New accounts from one address in an hour.
         registration_address_per_hour: u32 = "5", in "1" => "100000";

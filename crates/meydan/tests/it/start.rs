@@ -104,7 +104,7 @@ async fn first_admin_is_made_by_the_set_up_link_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn admin_from_the_environment_or_the_command_line() -> Result<()> {
+async fn admin_is_made_on_the_command_line() -> Result<()> {
     let home = Home::new("admins")?;
     let password = home.path().join("password");
     std::fs::write(&password, "yokuşlu kırmızı bisiklet\n")?;
@@ -165,4 +165,50 @@ fn bad_settings_are_told_all_at_once_and_nothing_starts() -> Result<()> {
     }
     assert!(!home.data().exists());
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_is_made_from_the_environment_and_never_overwritten() -> Result<()> {
+    let home = Home::new("environment")?;
+    let password = home.path().join("password");
+    std::fs::write(&password, "yokuşlu kırmızı bisiklet\n")?;
+    let variables = format!(
+        "MEYDAN_ADMIN_EMAIL=root@example.com\nMEYDAN_ADMIN_PASSWORD_FILE={}\n",
+        password.display()
+    );
+    std::fs::write(home.path().join(".env"), variables)?;
+    let node = home.start().await?;
+    let reply = node
+        .log_in("root@example.com", "yokuşlu kırmızı bisiklet")
+        .await?;
+    let root = person(&reply.expect(200)?)?;
+    let me = node
+        .client
+        .call("GET", "/v1/users/@me", root.credential(), Value::Null)
+        .await?;
+    assert_eq!(me.json["roles"], json!(["superadmin"]));
+    node.stop()?;
+    std::fs::write(&password, "another sentence nobody guesses\n")?;
+    let node = home.start().await?;
+    let old = node
+        .log_in("root@example.com", "yokuşlu kırmızı bisiklet")
+        .await?;
+    assert_eq!(
+        old.status, 200,
+        "the password of an account that exists stays"
+    );
+    node.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_a_healthy_node_healthy() -> Result<()> {
+    let home = Home::new("doctor")?;
+    let node = home.start().await?;
+    let output = home.run(&["doctor", "-o", "json"])?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    let checks: Value = serde_json::from_str(&said)?;
+    let text = checks.to_string();
+    assert!(text.contains("\"DB0"), "the database was looked at: {text}");
+    node.stop()
 }
