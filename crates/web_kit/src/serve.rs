@@ -6,6 +6,7 @@
 //! [`crate::body::TrackedBody`]. The stream itself is not wrapped, so that an upgraded connection
 //! can be taken out again as [`Io`].
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -279,8 +281,7 @@ fn answer(
     peer: Peer,
     slot: Slot,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<axum::http::Response<TrackedBody>, std::convert::Infallible>> + use<>
-{
+) -> impl Future<Output = Result<axum::http::Response<TrackedBody>, Infallible>> + use<> {
     let in_flight = activity.begin();
     let (allowance, rate) = (
         server.options.body_timeout,
@@ -288,10 +289,39 @@ fn answer(
     );
     let mut request = request.map(|body| Body::new(TimedBody::new(body, allowance, rate)));
     request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(slot);
-    let router = server.router.clone();
+    request.extensions_mut().insert(slot.clone());
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    let answered = server.router.clone().oneshot(request);
+    let lifecycle = server.lifecycle.clone();
     async move {
-        let response = router.oneshot(request).await?;
+        let response = if reads {
+            answered.await?
+        } else {
+            finish(&lifecycle, answered, slot).await
+        };
         Ok(response.map(|body| TrackedBody::new(body, in_flight)))
+    }
+}
+
+/// Answers a request to its end although its client may leave meanwhile: hyper drops what it waits
+/// for then, and a change that is stored would not be told. It counts as its connection until then.
+async fn finish(
+    lifecycle: &Lifecycle,
+    answered: impl Future<Output = Result<Response, Infallible>> + Send + 'static,
+    slot: Slot,
+) -> Response {
+    let hard = lifecycle.hard().clone();
+    let work = async move {
+        let answer = hard.run_until_cancelled_owned(answered).await;
+        drop(slot);
+        answer
+    };
+    match runtime::spawn(lifecycle, "http.request", work).await {
+        Ok(Some(Ok(response))) => response,
+        // Cut off, or a panic outside of what the stack catches.
+        Ok(Some(Err(_)) | None) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -68,6 +68,44 @@ async fn drain_finishes_requests_closes_idle_ones_and_refuses_new_ones() {
     assert_eq!(stop.await.unwrap(), Drain::Drained);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_is_finished_although_its_client_left() {
+    let release = Arc::new(Notify::new());
+    let (tell, mut told) = mpsc::channel(2);
+    let wait = Arc::clone(&release);
+    let change = move || {
+        let (wait, tell) = (Arc::clone(&wait), tell.clone());
+        async move {
+            tell.send("stored").await.unwrap();
+            wait.notified().await;
+            tell.send("published").await.unwrap();
+        }
+    };
+    let router = Router::new().route("/change", axum::routing::post(change));
+    let server = Server::start(router, patient()).await;
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"POST /change HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(told.recv().await, Some("stored"));
+    drop(stream);
+    // The server closes its end, too, once it has seen this one: its task is gone.
+    let left = async {
+        while server.lifecycle.names().contains("http.connection") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, left)
+        .await
+        .expect("the connection stays");
+    release.notify_one();
+    let published = tokio::time::timeout(DEADLINE, told.recv()).await;
+    assert_eq!(published.expect("the request goes on"), Some("published"));
+    let drained = server.lifecycle.shutdown(DEADLINE).await;
+    assert_eq!(drained, Drain::Drained);
+}
+
 /// Waits until the port is closed.
 async fn refused(server: &Server) {
     let closed = async {
