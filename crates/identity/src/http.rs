@@ -39,25 +39,25 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             .returns::<Tokens>(201)
             .errors(&[&error::TOKEN_INVALID, &error::EMAIL_INVALID, &error::EMAIL_TAKEN,
                 &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::BUSY]))
-        .post("/v1/auth/login", auth::log_in, public("Log in with a password")
+        .post("/v1/auth/login", auth::log_in, public("Log in with a password").served_when_full()
             .body::<auth::LoginRequest>()
             .returns::<Tokens>(200)
             .errors(&[&error::INVALID_CREDENTIALS, &error::BUSY]))
-        .post("/v1/auth/refresh", auth::refresh, public("Exchange a refresh token for the next pair")
+        .post("/v1/auth/refresh", auth::refresh, public("Exchange a refresh token for the next pair").served_when_full()
             .describe("A client stores `attempt_id` beside the old token before it sends, and repeats a lost request with the same one.")
             .body::<auth::RefreshRequest>()
             .returns::<Tokens>(200)
             .errors(&[&error::REFRESH_ROTATED, &error::REFRESH_REUSED, &error::REFRESH_INVALID]))
-        .post("/v1/auth/logout", auth::log_out, public("Log out")
+        .post("/v1/auth/logout", auth::log_out, public("Log out").served_when_full()
             .describe("By a refresh token in the body (also an expired one), or by the access token of the request; then there need be no body.")
             .optional_body::<auth::LogoutRequest>()
             .returns_nothing(204)
             .errors(&[&error::REFRESH_INVALID]))
-        .post("/v1/auth/logout-all", auth::log_out_all, public("Log out everywhere")
+        .post("/v1/auth/logout-all", auth::log_out_all, public("Log out everywhere").served_when_full()
             .optional_body::<auth::LogoutAllRequest>()
             .returns_nothing(204)
             .errors(&[&error::REFRESH_INVALID]))
-        .post("/v1/auth/validate", auth::validate, public("Ask whether an access token is good")
+        .post("/v1/auth/validate", auth::validate, public("Ask whether an access token is good").served_when_full()
             .body::<auth::ValidateRequest>()
             .returns::<auth::ValidateResponse>(200))
         .get("/.well-known/jwks.json", auth::jwks, public("The public keys of access tokens")
@@ -108,12 +108,15 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
         .delete(
             "/v1/users/@me/devices",
             users::revoke_others,
-            Doc::new("Sign all other devices out").returns_nothing(204),
+            Doc::new("Sign all other devices out")
+                .served_when_full()
+                .returns_nothing(204),
         )
         .delete(
             "/v1/users/@me/devices/{device_id}",
             users::revoke_device,
             Doc::new("Sign a device out")
+                .served_when_full()
                 .returns_nothing(204)
                 .errors(&[&NOT_FOUND]),
         )

@@ -61,6 +61,7 @@ pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
             "/api/v10/channels/{channel_id}/typing",
             start_typing,
             Doc::new("Show that you are typing")
+                .served_when_full()
                 .limit(TYPE)
                 .returns_nothing(204)
                 .errors(&[

@@ -1,6 +1,7 @@
 //! What stands before every handler of a table: policy, limits, size.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,11 +14,14 @@ use kernel::failure::{INTERNAL, RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE};
 use kernel::{Failure, Rule};
 
 use crate::address::Meta;
-use crate::fail::{BODY_TOO_LARGE, Fail};
+use crate::fail::{BODY_TOO_LARGE, Fail, STORAGE_FULL};
 use crate::limits;
 use crate::stack::Shared;
-use crate::table::Policy;
+use crate::table::{Doc, Policy, WhenFull};
 use crate::tokens::{Verified, VerifyError};
+
+/// When to come back to a full disk.
+const FULL_PAUSE: Duration = Duration::from_secs(30);
 
 /// What was decided about the caller; extractors read it.
 #[derive(Clone, Debug)]
@@ -34,22 +38,19 @@ pub(crate) struct Guard {
     bucket: String,
     major: Option<usize>,
     max_body: Option<usize>,
+    needs_space: bool,
 }
 
 impl Guard {
-    pub(crate) fn new(
-        method: &Method,
-        template: &str,
-        policy: Policy,
-        rule: Option<Rule>,
-        max_body: Option<usize>,
-    ) -> Self {
+    pub(crate) fn new(method: &Method, template: &str, doc: &Doc) -> Self {
+        let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         Self {
-            policy,
-            rule,
+            policy: doc.policy,
+            rule: doc.rule,
             bucket: limits::bucket(method, template),
             major: limits::major_segment(template),
-            max_body,
+            max_body: doc.max_body,
+            needs_space: changes && doc.when_full == WhenFull::Refused,
         }
     }
 }
@@ -94,6 +95,10 @@ async fn admit(guard: &Guard, mut request: Request) -> Result<(Request, HeaderMa
         let cause = "a table's router must be served through `stack`";
         return Err(Box::new(INTERNAL.fail().because(cause).into()));
     };
+    // PostgreSQL would stop on a full disk, and all reading with it.
+    if guard.needs_space && shared.storage.as_ref().is_some_and(|is_full| is_full()) {
+        return Err(Box::new(STORAGE_FULL.fail().retry_after(FULL_PAUSE).into()));
+    }
     let caller = match guard.policy {
         Policy::Public => None,
         Policy::Caller => {

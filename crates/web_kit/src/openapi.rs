@@ -21,7 +21,7 @@ use utoipa::openapi::{
 
 use crate::fail::{BODY_TOO_LARGE, MALFORMED_JSON, STORAGE_FULL, UNSUPPORTED_TYPE};
 use crate::render;
-use crate::table::{Operation, Policy, Table};
+use crate::table::{Operation, Policy, Table, WhenFull};
 
 /// Makes the document of several tables.
 pub fn openapi(tables: &[&Table]) -> OpenApi {
@@ -177,7 +177,7 @@ fn errors(operation: &Operation) -> BTreeMap<u16, Vec<&'static ErrorRow>> {
     if operation.limit.is_some() || (operation.dialect && operation.policy == Policy::Caller) {
         rows.push(&RATE_LIMITED);
     }
-    if operation.method != Method::GET {
+    if operation.method != Method::GET && operation.doc.when_full == WhenFull::Refused {
         rows.push(&STORAGE_FULL);
     }
     rows.push(&INTERNAL);

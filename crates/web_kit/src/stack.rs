@@ -21,14 +21,11 @@ use tracing::Instrument as _;
 
 use crate::address::{self, Meta, Network, REQUEST_ID};
 use crate::cors::Cors;
-use crate::fail::{Fail, INVALID_PATH, Pending, STORAGE_FULL};
+use crate::fail::{Fail, INVALID_PATH, Pending};
 use crate::render;
 use crate::tokens::TokenVerifier;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
-/// How long a client waits before it tries again to write on a full disk.
-const FULL_PAUSE: Duration = Duration::from_secs(30);
-
 /// What [`stack`] needs.
 #[derive(Clone)]
 pub struct StackOptions {
@@ -83,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) limiter: Arc<dyn Limiter>,
     pub(crate) clock: SharedClock,
     pub(crate) body_limit: usize,
+    pub(crate) storage: Option<IsFull>,
     rng: SharedRng,
     proxies: Vec<Network>,
     hsts: bool,
@@ -96,14 +94,11 @@ pub fn stack(router: Router, options: StackOptions) -> Router {
         clock: options.clock,
         body_limit: options.body_limit,
         rng: options.rng,
+        storage: options.storage,
         proxies: options.trusted_proxies,
         hsts: options.hsts,
     };
     let router = router.fallback(|| async { Fail(kernel::failure::NOT_FOUND.fail()) });
-    let router = match options.storage {
-        Some(is_full) => router.layer(axum::middleware::from_fn_with_state(is_full, spare)),
-        None => router,
-    };
     router
         .layer(options.cors.layer())
         .layer(axum::middleware::from_fn_with_state(
@@ -154,18 +149,6 @@ async fn outer(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     )
     .increment(1);
     response
-}
-
-/// Refuses to write on a disk that is nearly full: PostgreSQL would stop, and reads with it.
-async fn spare(State(is_full): State<IsFull>, request: Request, next: Next) -> Response {
-    let reads = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS
-    );
-    if !reads && is_full() {
-        return Fail(STORAGE_FULL.fail().retry_after(FULL_PAUSE)).into_response();
-    }
-    next.run(request).await
 }
 
 /// Runs the rest; a panic ends this request only.

@@ -33,6 +33,15 @@ pub enum Policy {
 /// The schemas a document needs, by name.
 pub(crate) type Schemas = Vec<(String, RefOr<Schema>)>;
 
+/// What becomes of an operation that changes something while the disk is nearly full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// 507.
+    Refused,
+    /// It goes on.
+    Served,
+}
+
 /// What the documentation and the guard know about one operation.
 #[derive(Clone)]
 pub struct Doc {
@@ -41,6 +50,7 @@ pub struct Doc {
     pub(crate) policy: Policy,
     pub(crate) rule: Option<Rule>,
     pub(crate) max_body: Option<usize>,
+    pub(crate) when_full: WhenFull,
     pub(crate) body: Option<(RefOr<Schema>, Option<Value>)>,
     pub(crate) body_required: Required,
     pub(crate) answers: Vec<(u16, Option<RefOr<Schema>>, Option<Value>)>,
@@ -59,6 +69,7 @@ impl Doc {
             policy: Policy::Caller,
             rule: None,
             max_body: None,
+            when_full: WhenFull::Refused,
             body: None,
             body_required: Required::True,
             answers: Vec::new(),
@@ -67,6 +78,14 @@ impl Doc {
             once: false,
             schemas: Vec::new(),
         }
+    }
+
+    /// Goes on while the disk is nearly full: it writes next to nothing, and without it people could
+    /// neither read on nor sign a stolen device out.
+    #[must_use]
+    pub fn served_when_full(mut self) -> Self {
+        self.when_full = WhenFull::Served;
+        self
     }
 
     /// Adds a longer text, in Markdown.
@@ -364,7 +383,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         handler: H,
         doc: Doc,
     ) -> Self {
-        let guard = Guard::new(&method, path, doc.policy, doc.rule, doc.max_body);
+        let guard = Guard::new(&method, path, &doc);
         let guard = axum::middleware::from_fn_with_state(Arc::new(guard), guard::run);
         self.router = self
             .router

@@ -97,6 +97,7 @@ pub(crate) fn table() -> Table {
                 .body::<NewItem>()
                 .returns::<NewItem>(200),
         )
+        .post("/v1/always", echo, public().served_when_full())
         .post(
             "/v1/optional",
             optional,
