@@ -42,6 +42,12 @@ pub enum DataDirError {
         /// `process 4121 (meydan)`.
         holder: String,
     },
+    /// It holds something, and nothing of ours. Exit code 4.
+    #[error("{} holds files that are not Meydan's; name an empty or absent directory", root.display())]
+    Foreign {
+        /// The directory.
+        root: PathBuf,
+    },
     /// A file operation failed.
     #[error("{doing} {}", path.display())]
     Io {
@@ -67,6 +73,8 @@ fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DataDi
 impl DataDir {
     /// Takes the directory, making it if need be.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        // Before anything is touched: making somebody's directory private would lock others out.
+        refuse_foreign(path)?;
         make_private(path)?;
         let root = path.canonicalize().map_err(io("resolve", path))?;
         for folder in FOLDERS {
@@ -140,6 +148,23 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), DataDirEr
     file.write_all(content).map_err(io("write", &draft))?;
     file.sync_all().map_err(io("sync", &draft))?;
     fs::rename(&draft, path).map_err(io("rename to", path))
+}
+
+/// A directory with content is ours when one of our folders is in it.
+fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
+    let mut entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io("look into", path)(error)),
+    };
+    let is_empty = entries.next().is_none();
+    let is_ours = FOLDERS.iter().any(|folder| path.join(folder).is_dir());
+    if is_empty || is_ours {
+        return Ok(());
+    }
+    Err(DataDirError::Foreign {
+        root: path.to_owned(),
+    })
 }
 
 fn make_private(path: &Path) -> Result<(), DataDirError> {

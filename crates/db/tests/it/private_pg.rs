@@ -475,3 +475,23 @@ async fn dropping_it_stops_the_server() {
         .await
         .unwrap();
 }
+
+#[test]
+fn somebody_elses_directory_is_refused_and_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scratch = testkit::servers::Scratch::new("foreign").unwrap();
+    let folder = scratch.path().join("home");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Empty: it becomes ours.
+    drop(DataDir::open(&folder).unwrap());
+    drop(DataDir::open(&folder).unwrap());
+    let foreign = scratch.path().join("foreign");
+    std::fs::create_dir_all(foreign.join("documents")).unwrap();
+    std::fs::set_permissions(&foreign, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = DataDir::open(&foreign).unwrap_err();
+    assert!(matches!(refused, DataDirError::Foreign { .. }), "{refused}");
+    let mode = std::fs::metadata(&foreign).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
+    assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1);
+}

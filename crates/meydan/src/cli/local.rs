@@ -209,6 +209,9 @@ fn data_dir_fail(config: &Config, error: &DataDirError) -> Fail {
     match error {
         DataDirError::Locked { .. } => Fail::new(Exit::Conflict, chain(error))
             .hint("stop the other one, or use another directory with --data DIR"),
+        DataDirError::Foreign { .. } => {
+            Fail::new(Exit::Missing, chain(error)).hint("meydan up --data ./meydan-data")
+        }
         DataDirError::Io { .. } => {
             let shown = config.storage.data_dir.display();
             Fail::new(Exit::Missing, chain(error)).hint(format!(
