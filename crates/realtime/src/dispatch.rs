@@ -15,6 +15,8 @@ use crate::topics::Entry;
 use crate::view::View;
 use crate::worker::Worker;
 
+/// How the names of events about bans begin.
+pub(crate) const BANS: &str = "GUILD_BAN_";
 /// Most records that wait for a community's rights, or for a session's snapshots. Beyond it the
 /// sessions concerned begin anew rather than miss something.
 pub(crate) const MAX_WAITING: usize = 4_096;
@@ -123,19 +125,10 @@ impl Worker {
         let Offer::Send(form, content) = session.judge(encoded) else {
             return;
         };
-        if let (Topic::Community(_), Some(channel)) = (delivery.topic, delivery.record.channel) {
-            let user = session.profile.user;
-            let may = view.is_some_and(|view| {
-                // A code opens the door: only who may list codes hears of them.
-                if encoded.dispatch.name.starts_with("INVITE_") {
-                    view.manages(user, class, channel)
-                } else {
-                    view.sees(user, class, channel)
-                }
-            });
-            if !may {
-                return;
-            }
+        if let Topic::Community(_) = delivery.topic
+            && !may_have(session, class, encoded, delivery.record.channel, view)
+        {
+            return;
         }
         self.push(session, encoded.tail(form, content));
     }
@@ -293,6 +286,28 @@ impl Worker {
             self.end(&conn, Close::TryAgain);
         }
         self.forget(session);
+    }
+}
+
+/// Whether a member's rights let an event of a community through: those that REST asks of whoever
+/// wants to read the same.
+fn may_have(
+    session: &Session,
+    class: i32,
+    encoded: &Encoded<'_>,
+    channel: Option<ChannelId>,
+    view: Option<&View>,
+) -> bool {
+    let user = session.profile.user;
+    let name = &encoded.dispatch.name;
+    match channel {
+        // A code opens the door: only who may list codes hears of them.
+        Some(channel) if name.starts_with("INVITE_") => {
+            view.is_some_and(|view| view.manages(user, class, channel))
+        }
+        Some(channel) => view.is_some_and(|view| view.sees(user, class, channel)),
+        None if name.starts_with(BANS) => view.is_some_and(|view| view.bans(user, class)),
+        None => true,
     }
 }
 

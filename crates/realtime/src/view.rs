@@ -25,6 +25,8 @@ struct Seen {
     channels: HashSet<ChannelId>,
     /// Those of them it may manage.
     managed: HashSet<ChannelId>,
+    /// Whether it may ban: a right of the whole community, which every channel repeats.
+    bans: bool,
 }
 
 impl View {
@@ -44,6 +46,7 @@ impl View {
             let seen = Seen {
                 channels: with(Chat::VIEW_CHANNEL),
                 managed: with(Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS),
+                bans: rights.iter().any(|(_, bits)| bits.has(Chat::BAN_MEMBERS)),
             };
             view.classes.insert(*class, seen);
         }
@@ -82,6 +85,11 @@ impl View {
         }
         let seen = self.classes.get(&class);
         seen.is_some_and(|seen| seen.managed.contains(&channel))
+    }
+
+    /// Whether a member of `class` may ban.
+    pub(crate) fn bans(&self, user: UserId, class: i32) -> bool {
+        self.owner == Some(user) || self.classes.get(&class).is_some_and(|seen| seen.bans)
     }
 
     /// The member's own rights in a channel, where the class does not decide.

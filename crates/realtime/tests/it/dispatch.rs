@@ -216,3 +216,24 @@ async fn codes_of_invites_are_for_those_who_manage_the_channel() -> Result<()> {
     mehmet.expect("INVITE_CREATE").await?;
     node.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bans_are_told_to_those_who_may_ban() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.start(Settings::default()).await?;
+    let (mut owner, _) = node.person(AYSE).await?;
+    let (mut member, _) = node.person(MEHMET).await?;
+    let ban = Record {
+        community: Some(COMMUNITY),
+        epoch: world.epoch(),
+        ..plain(
+            "GUILD_BAN_ADD",
+            json!({"guild_id": COMMUNITY, "user": {"id": "99"}}),
+        )
+    };
+    world.publish(Topic::Community(COMMUNITY), ban).await?;
+    owner.expect("GUILD_BAN_ADD").await?;
+    world.message(1, "after").await?;
+    assert_eq!(member.expect("MESSAGE_CREATE").await?["content"], "after");
+    node.stop().await
+}
