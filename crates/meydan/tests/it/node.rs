@@ -26,6 +26,10 @@ pub(crate) fn meydan(folder: &Path) -> Command {
         )
         .env("HOME", folder)
         .current_dir(folder);
+    // Where the statements that ran are noted, if this run of tests asks for it.
+    if let Some(notes) = std::env::var_os("MEYDAN_TEST_STATEMENTS") {
+        command.env("MEYDAN_TEST_STATEMENTS", notes);
+    }
     command
 }
 
