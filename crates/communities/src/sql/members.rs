@@ -151,12 +151,12 @@ pub(crate) async fn list_members_by_nick(
 const LIST_NAMED: Sql = Sql::new(
     "communities.list_named_members",
     "SELECT m.user_id, k.role_ids
-     FROM communities.members m
-     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
-     WHERE m.community_id = $1 AND m.user_id IN (
-       SELECT o.target_id FROM communities.channels c
+     FROM (
+       SELECT DISTINCT o.target_id FROM communities.channels c
        JOIN communities.overwrites o ON o.channel_id = c.id
-       WHERE c.community_id = $1 AND o.target_kind = 1)
+       WHERE c.community_id = $1 AND o.target_kind = 1) named
+     JOIN communities.members m ON m.community_id = $1 AND m.user_id = named.target_id
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
      ORDER BY m.user_id",
 )
 .returning::<NamedRow>();
