@@ -228,7 +228,7 @@ pub struct PutInstall {
 impl CreateApplication {
     pub(crate) fn checked(self) -> Result<(String, String)> {
         let mut errors = Vec::new();
-        let name = text(&mut errors, "/name", &self.name, 1, 32);
+        let name = name(&mut errors, &self.name);
         let description = self.description.unwrap_or_default();
         let description = text(&mut errors, "/description", &description, 0, 400);
         done(errors).map(|()| (name, description))
@@ -239,8 +239,8 @@ impl UpdateApplication {
     /// The row after the change.
     pub(crate) fn apply(self, mut row: ApplicationRow) -> Result<ApplicationRow> {
         let mut errors = Vec::new();
-        if let Some(name) = &self.name {
-            row.name = text(&mut errors, "/name", name, 1, 32);
+        if let Some(wanted) = &self.name {
+            row.name = name(&mut errors, wanted);
         }
         if let Some(description) = &self.description {
             row.description = text(&mut errors, "/description", description, 0, 400);
@@ -254,6 +254,16 @@ impl UpdateApplication {
         }
         done(errors).map(|()| row)
     }
+}
+
+/// A name, which its bot bears too.
+fn name(errors: &mut Vec<FieldError>, name: &str) -> String {
+    let name = text(errors, "/name", name, 1, 32);
+    if kernel::text::is_invisible(&name) || name.contains(kernel::text::is_disguise) {
+        let detail = "must be visible, on one line, and may not turn the direction of writing";
+        errors.push(FieldError::new("/name", "INVALID", detail));
+    }
+    name
 }
 
 fn text(errors: &mut Vec<FieldError>, pointer: &str, text: &str, min: usize, max: usize) -> String {
@@ -305,6 +315,8 @@ mod tests {
             ("ş".repeat(32), 0, true),
             ("ş".repeat(33), 0, false),
             (" ".to_owned(), 0, false),
+            ("\u{3164}".to_owned(), 0, false),
+            ("a\u{2067}b".to_owned(), 0, false),
             ("a".to_owned(), 401, false),
         ] {
             let description = Some("d".repeat(length));

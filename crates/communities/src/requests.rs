@@ -47,6 +47,17 @@ impl Check {
         text.to_owned()
     }
 
+    /// As [`text`](Self::text), for a name that stands for a person.
+    fn name(&mut self, pointer: &str, text: &str, max: usize) -> String {
+        let name = self.text(pointer, text, 0, max);
+        let hidden = !name.is_empty() && kernel::text::is_invisible(&name);
+        if hidden || name.contains(kernel::text::is_disguise) {
+            let detail = "must be visible, on one line, and may not turn the direction of writing";
+            self.refuse(pointer, "INVALID", detail);
+        }
+        name
+    }
+
     fn range(&mut self, pointer: &str, value: impl Into<i64>, min: i64, max: i64) {
         if !(min..=max).contains(&value.into()) {
             let detail = format!("must be from {min} to {max}");

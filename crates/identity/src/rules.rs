@@ -165,13 +165,13 @@ impl Fields {
         }
     }
 
-    /// One line of text: not empty, no control characters, no blanks at its ends.
+    /// One line of text that can be seen: no control characters, no blanks at its ends.
     pub(crate) fn line(&mut self, pointer: &str, text: &str, max_chars: usize) {
-        if text.trim() != text || text.is_empty() {
-            let detail = "may not be empty or begin or end with blanks";
+        if text.trim() != text || kernel::text::is_invisible(text) {
+            let detail = "may not be empty or invisible, or begin or end with blanks";
             self.0.push(FieldError::new(pointer, "BLANK", detail));
         }
-        self.text(pointer, text, max_chars, |c| c.is_control());
+        self.text(pointer, text, max_chars, kernel::text::is_disguise);
     }
 
     /// Text of several lines.
@@ -188,7 +188,7 @@ impl Fields {
             self.0.push(FieldError::new(
                 pointer,
                 "CONTROL_CHARACTER",
-                "has control characters",
+                "has control characters, or some that turn the direction of writing",
             ));
         }
     }

@@ -25,6 +25,7 @@ pub mod metric;
 pub mod page;
 pub mod perm;
 pub mod rng;
+pub mod text;
 pub mod time;
 
 pub use caller::{Caller, CallerKind, Once};

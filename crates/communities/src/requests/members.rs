@@ -112,7 +112,7 @@ impl UpdateMember {
     pub(crate) fn checked(mut self, at: Timestamp, most_roles: usize) -> Result<Self> {
         let mut check = Check::default();
         if let Some(nick) = self.nick.take() {
-            let nick = check.text("/nick", nick.as_deref().unwrap_or_default(), 0, 32);
+            let nick = check.name("/nick", nick.as_deref().unwrap_or_default(), 32);
             self.nick = Some((!nick.is_empty()).then_some(nick));
         }
         if let Some(roles) = &mut self.roles {

@@ -213,6 +213,10 @@ async fn nicknames_are_ones_own_or_a_moderators_business() {
             INVALID,
         )
         .await;
+    for disguise in ["\u{200b}", "Ada\u{202e}nimda", "a\nb"] {
+        let nick = json!({"nick": disguise});
+        world.fails(MEMBER, "PATCH", &me, nick, INVALID).await;
+    }
     let gone = world
         .patch(MODERATOR, &at(MEMBER), json!({"nick": null}))
         .await;

@@ -118,6 +118,8 @@ async fn bad_changes_are_refused() {
     for (body, pointer) in [
         (json!({"username": "Ayşe"}), "/username"),
         (json!({"display_name": " x"}), "/display_name"),
+        (json!({"display_name": "\u{200b}"}), "/display_name"),
+        (json!({"display_name": "a\u{202e}b"}), "/display_name"),
         (json!({"about": "x".repeat(501)}), "/about"),
         (json!({"about": "a\u{0}b"}), "/about"),
         (json!({"locale": "xx"}), "/locale"),

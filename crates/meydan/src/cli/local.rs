@@ -86,6 +86,7 @@ impl Local {
     }
 
     async fn own(config: &Config, data_dir: DataDir) -> Result<Self, Fail> {
+        root_secret_first(config)?;
         let options = Options {
             pg_bin: config.database.pg_bin.clone(),
             pg_user: config.database.pg_user.clone(),
@@ -244,6 +245,25 @@ pub(crate) fn root_secret(config: &Config, rng: &dyn kernel::Rng) -> Result<Secr
     }
     let path = root_key_path(&config.storage.data_dir);
     kept_secret(&path, rng)
+}
+
+/// Makes the root secret before the private database that it protects: if it is missing later it was
+/// lost, and a new one could open nothing of what is stored.
+fn root_secret_first(config: &Config) -> Result<(), Fail> {
+    let (root, path) = (
+        &config.storage.data_dir,
+        root_key_path(&config.storage.data_dir),
+    );
+    let given = config.auth.jwt.secret.is_some();
+    if !given && root.join("pg").exists() && !path.exists() {
+        let message = format!(
+            "{} is missing, and keys in the database beside it cannot be opened without it",
+            path.display()
+        );
+        return Err(Fail::new(Exit::Failure, message)
+            .hint("restore it from a backup, or set auth.jwt.secret to what it held"));
+    }
+    root_secret(config, &kernel::SystemRng).map(drop)
 }
 
 fn kept_secret(path: &Path, rng: &dyn kernel::Rng) -> Result<SecretString, Fail> {

@@ -53,6 +53,28 @@ async fn second_owner_of_the_data_is_refused_and_told_who_holds_it() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_root_key_is_told_and_never_replaced() -> Result<()> {
+    let home = Home::new("lost-key")?;
+    home.start().await?.stop()?;
+    let key = home.data().join("secrets/root.key");
+    let kept = std::fs::read(&key)?;
+    std::fs::remove_file(&key)?;
+    let port = testkit::servers::free_port()?.to_string();
+    let mut again = meydan(home.path());
+    again
+        .args(["up", "--data"])
+        .arg(home.data())
+        .args(["--port", &port]);
+    let output = again.output()?;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("restore it from a backup"), "{said}");
+    assert!(!key.exists());
+    std::fs::write(&key, kept)?;
+    home.start().await?.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn first_admin_is_made_by_the_set_up_link_once() -> Result<()> {
     let home = Home::new("setup")?;
     let node = home.start().await?;
