@@ -4,7 +4,7 @@ use contracts::identity::User;
 use db::FromRow;
 use jiff::Timestamp;
 use kernel::perm::Chat;
-use kernel::{ApplicationId, CommunityId, FieldError, UserId};
+use kernel::{ApplicationId, Check, CommunityId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -227,23 +227,26 @@ pub struct PutInstall {
 
 impl CreateApplication {
     pub(crate) fn checked(self) -> Result<(String, String)> {
-        let mut errors = Vec::new();
-        let name = name(&mut errors, &self.name);
+        let mut check = Check::default();
+        let name = check.name("/name", &self.name, 1, 32);
         let description = self.description.unwrap_or_default();
-        let description = text(&mut errors, "/description", &description, 0, 400);
-        done(errors).map(|()| (name, description))
+        let description = check.text("/description", &description, 0, 400);
+        check
+            .done()
+            .map_err(Error::Invalid)
+            .map(|()| (name, description))
     }
 }
 
 impl UpdateApplication {
     /// The row after the change.
     pub(crate) fn apply(self, mut row: ApplicationRow) -> Result<ApplicationRow> {
-        let mut errors = Vec::new();
-        if let Some(wanted) = &self.name {
-            row.name = name(&mut errors, wanted);
+        let mut check = Check::default();
+        if let Some(name) = &self.name {
+            row.name = check.name("/name", name, 1, 32);
         }
         if let Some(description) = &self.description {
-            row.description = text(&mut errors, "/description", description, 0, 400);
+            row.description = check.text("/description", description, 0, 400);
         }
         row.bot_public = self.bot_public.unwrap_or(row.bot_public);
         row.require_code_grant = self
@@ -252,41 +255,7 @@ impl UpdateApplication {
         if let Some(intents) = self.intents.or(self.flags.map(intents_of)) {
             row.intents = i64::try_from(intents & ALL_PRIVILEGED).unwrap_or(0);
         }
-        done(errors).map(|()| row)
-    }
-}
-
-/// A name, which its bot bears too.
-fn name(errors: &mut Vec<FieldError>, name: &str) -> String {
-    let name = text(errors, "/name", name, 1, 32);
-    if kernel::text::is_invisible(&name) || name.contains(kernel::text::is_disguise) {
-        let detail = "must be visible, on one line, and may not turn the direction of writing";
-        errors.push(FieldError::new("/name", "INVALID", detail));
-    }
-    name
-}
-
-fn text(errors: &mut Vec<FieldError>, pointer: &str, text: &str, min: usize, max: usize) -> String {
-    let text = text.trim();
-    let length = text.chars().count();
-    if length < min {
-        let detail = format!("must have at least {min} characters");
-        errors.push(FieldError::new(pointer, "TOO_SHORT", detail));
-    } else if length > max {
-        let detail = format!("must have at most {max} characters");
-        errors.push(FieldError::new(pointer, "TOO_LONG", detail));
-    } else if text.contains('\0') {
-        let detail = "must not hold a NUL character";
-        errors.push(FieldError::new(pointer, "INVALID", detail));
-    }
-    text.to_owned()
-}
-
-fn done(errors: Vec<FieldError>) -> Result<()> {
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Invalid(errors))
+        check.done().map_err(Error::Invalid).map(|()| row)
     }
 }
 

@@ -5,7 +5,7 @@
 mod channels;
 mod members;
 
-use kernel::{ChannelId, FieldError, UserId};
+use kernel::{ChannelId, Check, UserId};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
@@ -25,60 +25,6 @@ where
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
-/// Collects what is wrong with the fields of one request.
-#[derive(Default)]
-struct Check(Vec<FieldError>);
-
-impl Check {
-    /// The text without spaces around it, if its length in characters is allowed.
-    fn text(&mut self, pointer: &str, text: &str, min: usize, max: usize) -> String {
-        let text = text.trim();
-        let length = text.chars().count();
-        if length < min {
-            let detail = format!("must have at least {min} characters");
-            self.0.push(FieldError::new(pointer, "TOO_SHORT", detail));
-        } else if length > max {
-            let detail = format!("must have at most {max} characters");
-            self.0.push(FieldError::new(pointer, "TOO_LONG", detail));
-        } else if text.contains('\0') {
-            let detail = "must not hold a NUL character";
-            self.0.push(FieldError::new(pointer, "INVALID", detail));
-        }
-        text.to_owned()
-    }
-
-    /// As [`text`](Self::text), for a name that stands for a person.
-    fn name(&mut self, pointer: &str, text: &str, max: usize) -> String {
-        let name = self.text(pointer, text, 0, max);
-        let hidden = !name.is_empty() && kernel::text::is_invisible(&name);
-        if hidden || name.contains(kernel::text::is_disguise) {
-            let detail = "must be visible, on one line, and may not turn the direction of writing";
-            self.refuse(pointer, "INVALID", detail);
-        }
-        name
-    }
-
-    fn range(&mut self, pointer: &str, value: impl Into<i64>, min: i64, max: i64) {
-        if !(min..=max).contains(&value.into()) {
-            let detail = format!("must be from {min} to {max}");
-            self.0
-                .push(FieldError::new(pointer, "OUT_OF_RANGE", detail));
-        }
-    }
-
-    fn refuse(&mut self, pointer: &str, code: &'static str, detail: &str) {
-        self.0.push(FieldError::new(pointer, code, detail));
-    }
-
-    fn done(self) -> Result<()> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Invalid(self.0))
-        }
-    }
-}
-
 /// A new community.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[schema(as = communities::CreateCommunity)]
@@ -91,7 +37,7 @@ impl CreateCommunity {
     pub(crate) fn checked(mut self) -> Result<Self> {
         let mut check = Check::default();
         self.name = check.text("/name", &self.name, 2, 100);
-        check.done().map(|()| self)
+        check.done().map_err(Error::Invalid).map(|()| self)
     }
 }
 
@@ -166,7 +112,7 @@ impl UpdateCommunity {
             let detail = "must be 60, 300, 900, 1800 or 3600";
             check.refuse("/afk_timeout", "OUT_OF_RANGE", detail);
         }
-        check.done().map(|()| self)
+        check.done().map_err(Error::Invalid).map(|()| self)
     }
 }
 

@@ -13,6 +13,7 @@
 #![warn(missing_docs)]
 
 pub mod caller;
+pub mod check;
 pub mod clock;
 pub mod digest;
 pub mod event;
@@ -29,6 +30,7 @@ pub mod text;
 pub mod time;
 
 pub use caller::{Caller, CallerKind, Once};
+pub use check::Check;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use event::Event;
 pub use failure::{ErrorKind, ErrorRow, Failure, FieldError};

@@ -2,12 +2,12 @@
 
 use contracts::communities::{OverwriteObject, channel_kind};
 use kernel::perm::Chat;
-use kernel::{AnyId, ChannelId};
+use kernel::{AnyId, ChannelId, Check};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Check, present};
-use crate::error::Result;
+use super::present;
+use crate::error::{Error, Result};
 
 /// Most overwrites of one channel.
 pub(crate) const MAX_OVERWRITES: usize = 500;
@@ -57,7 +57,7 @@ impl CreateChannel {
         }
         check_numbers(&mut check, self.rate_limit_per_user, self.position);
         check_overwrites(&mut check, self.permission_overwrites.as_deref());
-        check.done().map(|()| self)
+        check.done().map_err(Error::Invalid).map(|()| self)
     }
 }
 
@@ -98,7 +98,7 @@ impl UpdateChannel {
         self.topic = self.topic.map(|topic| check_topic(&mut check, topic));
         check_numbers(&mut check, self.rate_limit_per_user, self.position);
         check_overwrites(&mut check, self.permission_overwrites.as_deref());
-        check.done().map(|()| self)
+        check.done().map_err(Error::Invalid).map(|()| self)
     }
 }
 
@@ -193,7 +193,7 @@ impl PutOverwrite {
     pub(crate) fn checked(self, target: AnyId) -> Result<OverwriteObject> {
         let mut check = Check::default();
         check.range("/type", self.kind, 0, 1);
-        check.done()?;
+        check.done().map_err(Error::Invalid)?;
         let Self { kind, allow, deny } = self;
         let id = target;
         Ok(OverwriteRequest {

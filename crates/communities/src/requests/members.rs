@@ -1,13 +1,13 @@
 //! What requests about roles, members and invites ask for.
 
 use jiff::Timestamp;
-use kernel::RoleId;
 use kernel::perm::Chat;
+use kernel::{Check, RoleId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Check, present};
-use crate::error::Result;
+use super::present;
+use crate::error::{Error, Result};
 
 /// Longest life of an invite.
 const MAX_INVITE_AGE_S: i64 = 604_800;
@@ -56,7 +56,7 @@ impl RoleRequest {
         if let Some(colour) = self.color {
             check.range("/color", colour, 0, 0xFF_FF_FF);
         }
-        check.done().map(|()| self)
+        check.done().map_err(Error::Invalid).map(|()| self)
     }
 }
 
@@ -75,7 +75,7 @@ pub struct MoveRole {
 pub(crate) fn checked_moves(moves: &[MoveRole], most: usize) -> Result<()> {
     let mut check = Check::default();
     if moves.len() > most {
-        check.refuse("", "TOO_LONG", &format!("at most {most}"));
+        check.refuse("", "TOO_LONG", format!("at most {most}"));
     }
     let mut ids: Vec<RoleId> = moves.iter().map(|one| one.id).collect();
     ids.sort_unstable();
@@ -88,7 +88,7 @@ pub(crate) fn checked_moves(moves: &[MoveRole], most: usize) -> Result<()> {
             check.range(&format!("/{at}/position"), position, 1, 9_999);
         }
     }
-    check.done()
+    check.done().map_err(Error::Invalid)
 }
 
 /// Changes of a member; absent fields stay.
@@ -112,12 +112,12 @@ impl UpdateMember {
     pub(crate) fn checked(mut self, at: Timestamp, most_roles: usize) -> Result<Self> {
         let mut check = Check::default();
         if let Some(nick) = self.nick.take() {
-            let nick = check.name("/nick", nick.as_deref().unwrap_or_default(), 32);
+            let nick = check.name("/nick", nick.as_deref().unwrap_or_default(), 0, 32);
             self.nick = Some((!nick.is_empty()).then_some(nick));
         }
         if let Some(roles) = &mut self.roles {
             if roles.len() > most_roles {
-                check.refuse("/roles", "TOO_LONG", &format!("at most {most_roles}"));
+                check.refuse("/roles", "TOO_LONG", format!("at most {most_roles}"));
             }
             roles.sort_unstable();
             roles.dedup();
@@ -129,7 +129,7 @@ impl UpdateMember {
                 check.refuse("/communication_disabled_until", "OUT_OF_RANGE", &detail);
             }
         }
-        check.done().map(|()| self)
+        check.done().map_err(Error::Invalid).map(|()| self)
     }
 }
 
@@ -157,6 +157,6 @@ impl CreateInvite {
             let detail = "membership that ends with the connection is not offered";
             check.refuse("/temporary", "NOT_SUPPORTED", detail);
         }
-        check.done().map(|()| (age, uses))
+        check.done().map_err(Error::Invalid).map(|()| (age, uses))
     }
 }
