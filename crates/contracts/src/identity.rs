@@ -1,8 +1,10 @@
 //! What others ask of identity.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kernel::{DeviceId, Failure, UserId};
+use kernel::{Caller, DeviceId, Failure, PlatformRole, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Whose account it is.
@@ -71,6 +73,9 @@ pub trait Identity: Send + Sync + 'static {
 
     /// Disables a bot's account for good.
     async fn retire_bot(&self, bot: UserId) -> Result<(), Failure>;
+
+    /// The platform roles of a user, now.
+    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure>;
 }
 
 /// One public key that signs access tokens.
@@ -103,4 +108,116 @@ pub trait Credentials: Send + Sync + 'static {
     /// Whether the device may still act: it exists, is not revoked and has not expired, and its
     /// user is active.
     async fn device_is_live(&self, device: DeviceId) -> Result<bool, Failure>;
+
+    /// Whose program shows the API key with this SHA-256; none when it is not a live one.
+    async fn resolve_api_key(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure>;
+
+    /// An access token for the browser session whose cookie has this SHA-256, and prolongs the
+    /// session; none when it is not a live one.
+    async fn access_for_cookie(
+        &self,
+        sha256: [u8; 32],
+        from: &From,
+    ) -> Result<Option<String>, Failure>;
+
+    /// Uses a WebSocket ticket up and gives the access token it stands for; once, to one caller.
+    async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure>;
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct From {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// The client's program.
+    pub user_agent: Option<String>,
+}
+
+/// A wish for a one-time password by SMS.
+#[derive(Debug, Clone)]
+pub struct SendOtp {
+    /// As it was typed.
+    pub phone_number: String,
+    /// Language of the text; the account's or the installation's when absent.
+    pub locale: Option<String>,
+    /// Who asks.
+    pub from: From,
+}
+
+/// A one-time password is on its way, or the number is not one we may tell about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtpSent {
+    /// Names the challenge; only whoever asked for it has it.
+    pub handle: String,
+    /// Until the next one may be asked for.
+    pub resend_after_seconds: u32,
+}
+
+/// A one-time password that came back.
+#[derive(Debug, Clone)]
+pub struct VerifyOtp {
+    /// As it was typed.
+    pub phone_number: String,
+    /// Names the challenge; without it the newest one of the number is meant.
+    pub handle: Option<String>,
+    /// The code.
+    pub otp_code: String,
+    /// A TOTP code, a recovery code or the PIN, where the account asks for more.
+    pub second_factor: Option<String>,
+    /// A name for the list of devices.
+    pub device_name: Option<String>,
+    /// `web`, `ios`, `android`, `desktop` or `cli`; other words are kept as none.
+    pub device_type: Option<String>,
+    /// Where to push to.
+    pub push_notification_token: Option<String>,
+    /// Who asks.
+    pub from: From,
+}
+
+/// A pair of tokens of a login.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenPair {
+    /// Shown with every request, for some minutes.
+    pub access_token: String,
+    /// Exchanged once for the next pair.
+    pub refresh_token: String,
+    /// The user.
+    pub user: UserId,
+    /// Whether this login made the account.
+    pub is_new_user: bool,
+}
+
+impl std::fmt::Debug for TokenPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenPair")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Logging in by phone, as the gRPC service `auth.AuthService` offers it.
+#[async_trait]
+pub trait Auth: Send + Sync + 'static {
+    /// Sends a one-time password.
+    async fn send_otp(&self, wish: SendOtp) -> Result<OtpSent, Failure>;
+
+    /// Logs in with a one-time password. Where a second factor is needed and absent it fails with
+    /// `SECOND_FACTOR_REQUIRED` or `REGISTRATION_LOCKED`, and the code stays good.
+    async fn verify_otp(&self, proof: VerifyOtp) -> Result<TokenPair, Failure>;
+
+    /// The user of an access token, if the token is valid and its device is live.
+    async fn validate(&self, access_token: &str, ip: IpAddr) -> Result<Option<UserId>, Failure>;
+
+    /// Exchanges a refresh token for the next pair.
+    async fn refresh(
+        &self,
+        refresh_token: &str,
+        attempt_id: Option<&str>,
+    ) -> Result<TokenPair, Failure>;
+
+    /// Signs the device of a refresh token out; repeatable for any token we signed.
+    async fn revoke_current_device(&self, refresh_token: &str) -> Result<(), Failure>;
+
+    /// Signs every device of the access token's user out.
+    async fn log_out_everywhere(&self, access_token: &str) -> Result<(), Failure>;
 }

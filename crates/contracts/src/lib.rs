@@ -18,5 +18,5 @@ pub mod messaging;
 
 pub use applications::Applications;
 pub use communities::Communities;
-pub use identity::{Credentials, Identity};
+pub use identity::{Auth, Credentials, Identity};
 pub use messaging::Messaging;

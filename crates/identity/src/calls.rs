@@ -1,10 +1,10 @@
 //! What other contexts and every node ask of us.
 
 use async_trait::async_trait;
-use contracts::identity::{Credentials, Identity as Calls, Revocation, SigningKey, User};
+use contracts::identity::{Credentials, From, Identity as Calls, Revocation, SigningKey, User};
 use jiff::Timestamp;
 use kernel::failure::INVALID_REQUEST;
-use kernel::{DeviceId, Failure, FieldError, UserId};
+use kernel::{Caller, DeviceId, Failure, FieldError, PlatformRole, UserId};
 
 use crate::Identity;
 use crate::sql;
@@ -28,6 +28,12 @@ impl Calls for Identity {
 
     async fn retire_bot(&self, bot: UserId) -> Result<(), Failure> {
         Ok(self.disable_bot(bot).await?)
+    }
+
+    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        let words = sql::people::list_roles(&self.db, user).await?;
+        let role = |word: &String| PlatformRole::from_word(word);
+        Ok(words.iter().filter_map(role).collect())
     }
 }
 
@@ -58,5 +64,22 @@ impl Credentials for Identity {
 
     async fn device_is_live(&self, device: DeviceId) -> Result<bool, Failure> {
         Ok(sql::devices::find_live(&self.db, device).await?.is_some())
+    }
+
+    async fn resolve_api_key(&self, _: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        // KEYS
+        Ok(None)
+    }
+
+    async fn access_for_cookie(
+        &self,
+        sha256: [u8; 32],
+        from: &From,
+    ) -> Result<Option<String>, Failure> {
+        Ok(self.access_behind(sha256, from).await?)
+    }
+
+    async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure> {
+        Ok(self.redeem_ticket(sha256).await?)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use infra::fanout::{Body, Control, Record, Topic, Version};
 use jiff::{SignedDuration, Timestamp};
 use kernel::{AnyId, Caller, Cursor, DeviceId, UserId};
-use serde::Serialize;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use crate::Identity;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::keys::KeySet;
 use crate::model::{Device, DeviceInfo};
 use crate::secrets::sha256;
 use crate::sql;
-use crate::tokens::{AccessClaims, RefreshClaims, TokenType};
+use crate::tokens::{AccessClaims, Actor, RefreshClaims, TokenType};
 
 /// Longest `User-Agent` that is kept.
 const MAX_USER_AGENT_CHARS: usize = 256;
@@ -46,6 +47,72 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
+/// What a browser panel gets: its secret goes into a cookie, never into the page.
+#[derive(Clone, Serialize, utoipa::ToSchema)]
+pub struct Browser {
+    /// The cookie's value.
+    #[serde(skip)]
+    pub cookie: SecretString,
+    /// How long the browser keeps the cookie, in seconds.
+    #[serde(skip)]
+    pub max_age: i64,
+    /// To be sent as `X-CSRF-Token` with everything that changes something.
+    pub csrf_token: String,
+    /// The user.
+    pub user_id: UserId,
+    /// The login.
+    pub device_id: DeviceId,
+    /// Whether this login made the account.
+    pub is_new_user: bool,
+}
+
+impl std::fmt::Debug for Browser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Browser")
+            .field("device_id", &self.device_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a login answers: tokens, or a cookie where the client asked for one.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum LoggedIn {
+    /// For apps and programs.
+    Tokens(Tokens),
+    /// For pages of this server.
+    Browser(Browser),
+}
+
+impl LoggedIn {
+    /// The user.
+    pub fn user(&self) -> UserId {
+        match self {
+            LoggedIn::Tokens(tokens) => tokens.user_id,
+            LoggedIn::Browser(browser) => browser.user_id,
+        }
+    }
+
+    /// The tokens, where they were asked for.
+    pub fn tokens(self) -> Option<Tokens> {
+        match self {
+            LoggedIn::Tokens(tokens) => Some(tokens),
+            LoggedIn::Browser(_) => None,
+        }
+    }
+}
+
+/// How a client keeps its login.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionKind {
+    /// By a pair of tokens.
+    #[default]
+    Token,
+    /// By a cookie that scripts cannot read; for pages of this server.
+    Cookie,
+}
+
 /// Where a login comes from.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -55,6 +122,8 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// What the client says about the device.
     pub device: DeviceInfo,
+    /// How the client keeps its login.
+    pub session: SessionKind,
 }
 
 /// Whether a login made the account it is for.
@@ -70,13 +139,15 @@ pub(crate) struct Login<'a> {
     pub(crate) device: DeviceId,
     pub(crate) amr: &'a [&'a str],
     pub(crate) auth_time: Timestamp,
+    /// The member of staff who acts as the user.
+    pub(crate) act: Option<UserId>,
 }
 
 impl Identity {
-    /// Makes a device and its first pair of tokens. Every login path ends here; nothing else
-    /// writes a row into `user_devices`.
+    /// Makes a device and its first pair of tokens, or its cookie. Every login path ends here;
+    /// nothing else writes a row into `user_devices`.
     ///
-    /// The tokens are good once `tx` is committed. The keys come from outside, because loading
+    /// What it answers is good once `tx` is committed. The keys come from outside, because loading
     /// them takes a connection and `tx` holds one already.
     pub(crate) async fn issue(
         &self,
@@ -85,49 +156,82 @@ impl Identity {
         (user, account): (UserId, Account),
         amr: &[&str],
         origin: &Origin,
-    ) -> Result<Tokens> {
-        let now = self.clock.now();
-        let id: DeviceId = self.ids.next()?;
+    ) -> Result<LoggedIn> {
+        let login = Login {
+            user,
+            device: self.ids.next()?,
+            amr,
+            auth_time: self.clock.now(),
+            act: None,
+        };
+        match origin.session {
+            SessionKind::Token => self.issue_tokens(tx, keys, &login, account, origin).await,
+            SessionKind::Cookie => self.issue_cookie(tx, &login, account, origin).await,
+        }
+    }
+
+    async fn issue_tokens(
+        &self,
+        tx: &db::Tx,
+        keys: &KeySet,
+        login: &Login<'_>,
+        account: Account,
+        origin: &Origin,
+    ) -> Result<LoggedIn> {
+        let now = login.auth_time;
         let key = keys.signer(now)?;
-        let claims = self.refresh_claims(user, id, 1, self.ids.next()?, now);
+        let claims = self.refresh_claims(login.user, login.device, 1, self.ids.next()?, now);
         let refresh_token = self.tokens.sign(key, &claims)?;
+        let secret = sql::devices::Secret {
+            kind: "token",
+            hash: sha256(refresh_token.as_bytes()),
+            current: Some(sql::devices::Current {
+                jti: claims.jti,
+                iat: claims.iat,
+                exp: claims.exp,
+                kid: &key.kid,
+            }),
+            expires_at: Timestamp::from_second(claims.exp)?,
+            absolute_expires_at: later(now, self.settings.refresh_absolute_ttl),
+        };
+        self.insert_device(tx, login, &secret, origin).await?;
+        let access_token = self.access_token(keys, login)?;
+        let tokens = self.pair(login, access_token, refresh_token, account);
+        Ok(LoggedIn::Tokens(tokens))
+    }
+
+    /// Stores the row of a new device and says so.
+    pub(crate) async fn insert_device(
+        &self,
+        tx: &db::Tx,
+        login: &Login<'_>,
+        secret: &sql::devices::Secret<'_>,
+        origin: &Origin,
+    ) -> Result<()> {
         let user_agent = origin
             .user_agent
             .as_ref()
             .map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
         let row = sql::devices::NewDevice {
-            id,
-            user,
-            kind: "token",
-            refresh_token_hash: sha256(refresh_token.as_bytes()),
-            jti: claims.jti,
-            iat: claims.iat,
-            exp: claims.exp,
-            kid: &key.kid,
-            absolute_expires_at: later(now, self.settings.refresh_absolute_ttl),
+            id: login.device,
+            user: login.user,
+            secret,
             device_name: origin.device.device_name.as_deref(),
             device_type: origin
                 .device
                 .device_type
                 .map(crate::model::DeviceType::word),
             push_notification_token: origin.device.push_notification_token.as_deref(),
-            amr,
-            auth_time: now,
+            amr: login.amr,
+            auth_time: login.auth_time,
+            act: login.act,
             ip: origin.ip.to_canonical().to_string(),
             user_agent: user_agent.as_deref(),
         };
         sql::devices::insert(tx, &row).await?;
-        let mut events = Events::new(&self.ids, now, Some(user));
-        events.device_created(user, id, row.kind, amr)?;
-        events.append(tx).await?;
-        let login = Login {
-            user,
-            device: id,
-            amr,
-            auth_time: now,
-        };
-        let access_token = self.access_token(keys, &login)?;
-        Ok(self.pair(&login, access_token, refresh_token, account))
+        let mut events = Events::new(&self.ids, login.auth_time, Some(login.user));
+        events.device_created(login.user, login.device, secret.kind, login.amr)?;
+        events.append(tx).await
     }
 
     /// Signs an access token for a login.
@@ -143,7 +247,9 @@ impl Identity {
             aud: self.tokens.access_audience.clone(),
             sid: login.device,
             auth_time: login.auth_time.as_second(),
+            acr: crate::second_factor::assurance(login.amr),
             amr: login.amr.iter().map(|word| (*word).to_owned()).collect(),
+            act: login.act.map(|sub| Actor { sub }),
         };
         self.tokens.sign(keys.signer(now)?, &claims)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kernel::failure::{
-    FORBIDDEN, INTERNAL, INVALID_REQUEST, NOT_FOUND, RATE_LIMITED, UNAUTHENTICATED,
+    FORBIDDEN, INTERNAL, INVALID_REQUEST, NOT_FOUND, RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE,
 };
 use kernel::{ErrorRow, Failure, FieldError};
 
@@ -65,7 +65,88 @@ pub enum Error {
     AdminPasswordMissing,
     /// The login is too old for this.
     #[error("act on a login that is older than five minutes")]
-    StepUpRequired,
+    StepUpRequired {
+        /// What the user can prove it with.
+        methods: Vec<&'static str>,
+    },
+    /// A first factor was right, and the account asks for a second.
+    #[error("log in without the second factor")]
+    SecondFactorRequired {
+        /// Stands for what was proved.
+        mfa_token: String,
+        /// What the user can prove it with.
+        methods: Vec<&'static str>,
+    },
+    /// The number's account is guarded by its PIN or a second factor.
+    #[error("log in by a number whose account is locked")]
+    RegistrationLocked {
+        /// Stands for what was proved.
+        mfa_token: String,
+        /// What the user can prove it with.
+        methods: Vec<&'static str>,
+        /// When the PIN is no longer asked for, unless the account is used until then.
+        unlocks_at: Option<jiff::Timestamp>,
+    },
+    /// The second factor is wrong or was used before.
+    #[error("prove a second factor that does not fit")]
+    SecondFactorInvalid,
+    /// The token of an unfinished login is wrong, expired, used or has had too many attempts.
+    #[error("go on with a login that was not begun")]
+    MfaTokenInvalid,
+    /// The text is no telephone number that can be called.
+    #[error("read a telephone number")]
+    PhoneInvalid,
+    /// Codes are not sent to this country.
+    #[error("send a code to a country that is not allowed")]
+    CountryNotAllowed,
+    /// The code is wrong, expired, used, unknown, or had too many attempts.
+    #[error("use a one-time password that is not valid")]
+    OtpInvalid,
+    /// There is nobody who could carry the message.
+    #[error("send a message by {channel} while no provider is set up")]
+    ChannelUnavailable {
+        /// `sms` or `email`.
+        channel: &'static str,
+    },
+    /// Somebody has this address or number.
+    #[error("take a contact that is in use")]
+    ContactTaken,
+    /// The code of the authenticator app is wrong or was used.
+    #[error("use a code of an authenticator app that does not fit")]
+    TotpInvalid,
+    /// The account has an authenticator app.
+    #[error("add a second authenticator app")]
+    TotpAlreadyOn,
+    /// The answer of the authenticator does not fit the challenge, or nobody knows it.
+    #[error("use a passkey that does not fit")]
+    PasskeyInvalid,
+    /// Without it nobody could log in any more.
+    #[error("remove the last way to log in")]
+    LastFactor,
+    /// No such provider is set up.
+    #[error("log in at a provider that is not set up")]
+    ProviderUnknown,
+    /// The provider's answer cannot be trusted or did not come.
+    #[error("log in at a provider: {0}")]
+    OauthFailed(&'static str),
+    /// The provider names an address that belongs to somebody.
+    #[error("log in at a provider whose address has an account")]
+    AccountLinkRequired,
+    /// A scope nobody knows.
+    #[error("make a key with an unknown scope")]
+    ScopeUnknown,
+    /// The text was replaced by a newer version.
+    #[error("agree to a text that was replaced")]
+    TextOutdated,
+    /// An export is being made.
+    #[error("ask for an export while one is being made")]
+    ExportRunning,
+    /// Something must be settled before the account can go.
+    #[error("erase an account that still has duties")]
+    ErasureBlocked {
+        /// Stable codes.
+        reasons: Vec<&'static str>,
+    },
     /// No valid access token.
     #[error("act without a valid access token")]
     Unauthenticated,
@@ -90,6 +171,9 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] db::Error),
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] infra::cache::CacheError),
     /// No identifier could be made.
     #[error(transparent)]
     Id(#[from] kernel::IdError),
@@ -147,6 +231,66 @@ kernel::error_rows! {
     STEP_UP_REQUIRED, Forbidden, 0,
         "prove again that it is you: send the current password or log in anew",
         "siz olduğunuzu yeniden kanıtlayın: şimdiki parolayı gönderin ya da yeniden giriş yapın";
+    SECOND_FACTOR_REQUIRED, Unauthenticated, 0,
+        "this account asks for a second factor: send it with `mfa_token` to /v1/auth/login/second-factor",
+        "bu hesap ikinci bir doğrulama istiyor: `mfa_token` ile /v1/auth/login/second-factor adresine gönderin";
+    REGISTRATION_LOCKED, Forbidden, 0,
+        "this number's account is locked: send its PIN or second factor with `mfa_token` to /v1/auth/login/second-factor",
+        "bu numaranın hesabı kilitli: PIN'ini ya da ikinci doğrulamayı `mfa_token` ile /v1/auth/login/second-factor adresine gönderin";
+    SECOND_FACTOR_INVALID, Unauthenticated, 0,
+        "this proof is wrong or was used before",
+        "bu doğrulama yanlış ya da daha önce kullanılmış";
+    MFA_TOKEN_INVALID, Unauthenticated, 0,
+        "this login took too long or failed too often; begin again",
+        "bu giriş çok uzun sürdü ya da çok kez başarısız oldu; yeniden başlayın";
+    PHONE_INVALID, Invalid, 0,
+        "this is not a telephone number we can reach; write it with its country code, such as +90 532 123 45 67",
+        "bu, ulaşabileceğimiz bir telefon numarası değil; ülke koduyla yazın, örneğin +90 532 123 45 67";
+    COUNTRY_NOT_ALLOWED, Invalid, 0,
+        "codes are not sent to this country; use another number or an e-mail address",
+        "bu ülkeye kod gönderilmiyor; başka bir numara ya da e-posta adresi kullanın";
+    OTP_INVALID, Unauthenticated, 0,
+        "this code is not valid: it is wrong, was used, has expired or was tried too often",
+        "bu kod geçerli değil: yanlış, kullanılmış, süresi dolmuş ya da çok kez denenmiş";
+    CHANNEL_UNAVAILABLE, Unavailable, 0,
+        "this server cannot send such messages now; choose another way to log in",
+        "bu sunucu şu anda bu tür ileti gönderemiyor; başka bir giriş yolu seçin";
+    CONTACT_TAKEN, Conflict, 0,
+        "another account has this address or number",
+        "bu adres ya da numara başka bir hesaba ait";
+    TOTP_INVALID, Invalid, 0,
+        "this code does not fit; check the clock of your device and use a new code",
+        "bu kod uymuyor; cihazınızın saatini denetleyin ve yeni bir kod kullanın";
+    TOTP_ALREADY_ON, Conflict, 0,
+        "an authenticator app is set up already; remove it first",
+        "bir doğrulayıcı uygulama zaten kurulu; önce onu kaldırın";
+    PASSKEY_INVALID, Unauthenticated, 0,
+        "this passkey does not fit; begin again with new options",
+        "bu geçiş anahtarı uymuyor; yeni seçeneklerle yeniden başlayın";
+    LAST_FACTOR, Conflict, 0,
+        "this is the last way to log in; add another first",
+        "bu, giriş yapmanın son yolu; önce başka bir yol ekleyin";
+    PROVIDER_UNKNOWN, NotFound, 0,
+        "this server does not know that provider",
+        "bu sunucu o sağlayıcıyı tanımıyor";
+    OAUTH_FAILED, BadGateway, 0,
+        "the provider did not confirm the login; begin again",
+        "sağlayıcı girişi onaylamadı; yeniden başlayın";
+    ACCOUNT_LINK_REQUIRED, Conflict, 0,
+        "an account has this e-mail address: log in, then link the provider in your settings",
+        "bu e-posta adresi bir hesaba ait: giriş yapın, sonra sağlayıcıyı ayarlarınızdan bağlayın";
+    SCOPE_UNKNOWN, Invalid, 0,
+        "one of the scopes does not exist; the documentation lists them",
+        "izinlerden biri yok; belgelerde listelenir";
+    TEXT_OUTDATED, Conflict, 0,
+        "this text was replaced by a newer version; read that and agree to it",
+        "bu metin yenilendi; yenisini okuyup onu onaylayın";
+    EXPORT_RUNNING, Conflict, 0,
+        "an export is being made; wait until it is ready",
+        "bir dışa aktarma hazırlanıyor; bitmesini bekleyin";
+    ERASURE_BLOCKED, Conflict, 0,
+        "the account cannot be erased yet; `reasons` says what has to be settled first",
+        "hesap henüz silinemez; `reasons` önce neyin çözülmesi gerektiğini söyler";
     UNKNOWN_USER, NotFound, 10013,
         "no such user",
         "böyle bir kullanıcı yok";
@@ -177,7 +321,6 @@ impl Error {
             Error::TokenInvalid => &TOKEN_INVALID,
             Error::AdminExists => &ADMIN_EXISTS,
             Error::AdminPasswordMissing => &ADMIN_PASSWORD_MISSING,
-            Error::StepUpRequired => &STEP_UP_REQUIRED,
             Error::Unauthenticated => &UNAUTHENTICATED,
             Error::Forbidden | Error::DemoRefused => &FORBIDDEN,
             Error::NotFound => &NOT_FOUND,
@@ -185,6 +328,36 @@ impl Error {
             Error::PreconditionRequired => &PRECONDITION_REQUIRED,
             Error::Stale => &STALE,
             Error::Database(_) | Error::Id(_) | Error::Secret(_) | Error::Broken(_) => &INTERNAL,
+            Error::Cache(_) => &UNAVAILABLE,
+            other => other.row_of_proof(),
+        }
+    }
+
+    /// The rows of codes, factors and what else proves who somebody is.
+    fn row_of_proof(&self) -> &'static ErrorRow {
+        match self {
+            Error::StepUpRequired { .. } => &STEP_UP_REQUIRED,
+            Error::SecondFactorRequired { .. } => &SECOND_FACTOR_REQUIRED,
+            Error::RegistrationLocked { .. } => &REGISTRATION_LOCKED,
+            Error::SecondFactorInvalid => &SECOND_FACTOR_INVALID,
+            Error::MfaTokenInvalid => &MFA_TOKEN_INVALID,
+            Error::PhoneInvalid => &PHONE_INVALID,
+            Error::CountryNotAllowed => &COUNTRY_NOT_ALLOWED,
+            Error::OtpInvalid => &OTP_INVALID,
+            Error::ChannelUnavailable { .. } => &CHANNEL_UNAVAILABLE,
+            Error::ContactTaken => &CONTACT_TAKEN,
+            Error::TotpInvalid => &TOTP_INVALID,
+            Error::TotpAlreadyOn => &TOTP_ALREADY_ON,
+            Error::PasskeyInvalid => &PASSKEY_INVALID,
+            Error::LastFactor => &LAST_FACTOR,
+            Error::ProviderUnknown => &PROVIDER_UNKNOWN,
+            Error::OauthFailed(_) => &OAUTH_FAILED,
+            Error::AccountLinkRequired => &ACCOUNT_LINK_REQUIRED,
+            Error::ScopeUnknown => &SCOPE_UNKNOWN,
+            Error::TextOutdated => &TEXT_OUTDATED,
+            Error::ExportRunning => &EXPORT_RUNNING,
+            Error::ErasureBlocked { .. } => &ERASURE_BLOCKED,
+            _ => &INTERNAL,
         }
     }
 }
@@ -202,7 +375,25 @@ impl From<Error> for Failure {
             }
             Error::Invalid(fields) => row.fail().fields(fields),
             Error::PasswordTooWeak { reasons } => row.fail().extra("reasons", reasons),
-            Error::StepUpRequired => row.fail().extra("methods", vec!["password"]),
+            Error::StepUpRequired { methods } => row.fail().extra("methods", methods),
+            Error::SecondFactorRequired { mfa_token, methods } => row
+                .fail()
+                .extra("mfa_token", mfa_token)
+                .extra("methods", methods),
+            Error::RegistrationLocked {
+                mfa_token,
+                methods,
+                unlocks_at,
+            } => row
+                .fail()
+                .extra("mfa_token", mfa_token)
+                .extra("methods", methods)
+                .extra("unlocks_at", unlocks_at.map(|at| at.to_string())),
+            Error::ErasureBlocked { reasons } => row.fail().extra("reasons", reasons),
+            Error::ChannelUnavailable { channel } => row
+                .fail()
+                .retry_after(Duration::from_secs(60))
+                .because(format!("no provider for {channel}")),
             other => row.fail().because(other),
         }
     }

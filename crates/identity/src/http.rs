@@ -6,14 +6,15 @@ mod users;
 
 use std::sync::Arc;
 
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_MATCH};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_MATCH, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kernel::failure::NOT_FOUND;
-use web_kit::{Doc, Policy, Routes, Table};
+use kernel::failure::{FORBIDDEN, NOT_FOUND};
+use secrecy::ExposeSecret as _;
+use web_kit::{Doc, Json, Policy, Routes, Table};
 
 use crate::Identity;
-use crate::devices::{Origin, Tokens};
+use crate::devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
 use crate::error::{self, Error};
 use crate::model::{Card, Device, DeviceInfo, Me};
 
@@ -31,18 +32,18 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
         .post("/v1/auth/registrations", auth::register, public("Sign up")
             .describe("Answers with tokens at once where e-mail addresses are not verified; elsewhere an administrator creates accounts.")
             .body::<auth::RegistrationRequest>()
-            .returns::<Tokens>(201)
+            .returns::<LoggedIn>(201)
             .errors(&[&error::REGISTRATION_CLOSED, &error::EMAIL_INVALID, &error::EMAIL_TAKEN,
                 &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::BUSY]))
         .post("/v1/auth/setup", auth::set_up, public("Make the first administrator with a set-up link")
             .body::<auth::SetupRequest>()
-            .returns::<Tokens>(201)
+            .returns::<LoggedIn>(201)
             .errors(&[&error::TOKEN_INVALID, &error::EMAIL_INVALID, &error::EMAIL_TAKEN,
                 &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::BUSY]))
         .post("/v1/auth/login", auth::log_in, public("Log in with a password").served_when_full()
             .body::<auth::LoginRequest>()
-            .returns::<Tokens>(200)
-            .errors(&[&error::INVALID_CREDENTIALS, &error::BUSY]))
+            .returns::<LoggedIn>(200)
+            .errors(&[&error::INVALID_CREDENTIALS, &error::SECOND_FACTOR_REQUIRED, &error::BUSY]))
         .post("/v1/auth/refresh", auth::refresh, public("Exchange a refresh token for the next pair").served_when_full()
             .describe("A client stores `attempt_id` beside the old token before it sends, and repeats a lost request with the same one.")
             .body::<auth::RefreshRequest>()
@@ -60,6 +61,14 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
         .post("/v1/auth/validate", auth::validate, public("Ask whether an access token is good").served_when_full()
             .body::<auth::ValidateRequest>()
             .returns::<auth::ValidateResponse>(200))
+        .post("/v1/auth/ws-tickets", auth::ticket, Doc::new("Get a ticket for a socket").served_when_full()
+            .describe("For pages, which have no token: the ticket is the `token` of one IDENTIFY, within 30 seconds.")
+            .returns::<auth::TicketResponse>(201)
+            .errors(&[&FORBIDDEN]))
+        .get("/v1/auth/csrf", auth::csrf, Doc::new("Read the CSRF token of a browser session")
+            .describe("For a page that was loaded anew. Only with the cookie; a token has none.")
+            .returns::<auth::CsrfResponse>(200)
+            .errors(&[&FORBIDDEN]))
         .get("/.well-known/jwks.json", auth::jwks, public("The public keys of access tokens")
             .returns::<auth::Jwks>(200))
 }
@@ -161,12 +170,50 @@ fn dialect_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
 }
 
 /// Where a login comes from.
-fn origin(meta: web_kit::Meta, device: Option<DeviceInfo>) -> Origin {
+fn origin(meta: web_kit::Meta, device: Option<DeviceInfo>, session: SessionKind) -> Origin {
     Origin {
+        session,
         ip: meta.ip,
         user_agent: meta.user_agent,
         device: device.unwrap_or_default(),
     }
+}
+
+/// The answer of a login: a browser session's secret goes into a cookie.
+fn logged_in(identity: &Identity, status: StatusCode, login: LoggedIn) -> Response {
+    let cookie = match &login {
+        LoggedIn::Tokens(_) => None,
+        LoggedIn::Browser(browser) => Some(set_cookie(identity, browser)),
+    };
+    let mut response = (status, Json(login)).into_response();
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// `Set-Cookie` of a browser session. A name with `__Host-` binds it to this host and to TLS.
+fn set_cookie(identity: &Identity, browser: &Browser) -> HeaderValue {
+    let secret = browser.cookie.expose_secret();
+    cookie_header(identity, secret, browser.max_age)
+}
+
+/// `Set-Cookie` that makes the browser forget its session.
+fn drop_cookie(identity: &Identity) -> HeaderValue {
+    cookie_header(identity, "", 0)
+}
+
+fn cookie_header(identity: &Identity, value: &str, max_age: i64) -> HeaderValue {
+    let secure = identity.settings.secure_cookies;
+    let (name, secure) = if secure {
+        (web_kit::HOST_COOKIE, "; Secure")
+    } else {
+        (web_kit::LOOPBACK_COOKIE, "")
+    };
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
+    let mut header = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+    header.set_sensitive(true);
+    header
 }
 
 /// The version a change is made to: a strong entity tag, as `ETag` gave it.

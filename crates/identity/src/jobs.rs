@@ -51,7 +51,7 @@ impl Identity {
         let before = self.clock.now() - TOKENS_KEPT;
         for _ in 0..MAX_BATCHES {
             let tokens = sql::devices::purge_spent(&self.db, BATCH).await?;
-            let old = sql::people::purge_tokens(&self.db, before, BATCH).await?;
+            let old = sql::tokens::purge(&self.db, before, BATCH).await?;
             spent += tokens;
             links += old;
             if tokens == 0 && old == 0 {

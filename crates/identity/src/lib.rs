@@ -29,6 +29,7 @@
 //!
 //! Begin reading with `login.rs`, then `devices.rs` and `refresh.rs`.
 
+mod browser;
 mod calls;
 mod demo;
 mod devices;
@@ -44,6 +45,7 @@ mod passwords;
 mod refresh;
 mod registration;
 mod rules;
+mod second_factor;
 mod secrets;
 mod settings;
 mod setup;
@@ -55,13 +57,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::identity::User;
+use infra::cache::Cache;
 use infra::fanout::Fanout;
+use infra::mail::Mail;
+use infra::sms::{Sms, Verify};
 use kernel::{Ids, Limiter, SharedClock, SharedRng, UserId};
 use runtime::{Blocking, Check, Consumer, Module};
 
 pub use calls::MAX_USERS;
 pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
-pub use devices::{Origin, Tokens};
+pub use devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
 pub use login::{LogoutBy, LogoutScope, OtherDevices};
@@ -70,7 +75,7 @@ pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
 pub use registration::{Consent, Registration};
 pub use rules::Email;
 pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
-pub use settings::{DemoPeople, EmailVerification, Limits, Settings};
+pub use settings::{BrowserTimes, DemoPeople, EmailVerification, Limits, Settings, Times};
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
 pub use users::{Precondition, ProfileChange};
 
@@ -97,6 +102,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
             "V0004__demo_people",
             include_str!("../migrations/V0004__demo_people.sql"),
         ),
+        (
+            "V0005__logins",
+            include_str!("../migrations/V0005__logins.sql"),
+        ),
     ],
 };
 
@@ -121,8 +130,23 @@ pub struct Deps {
     pub fanout: Arc<dyn Fanout>,
     /// Counts attempts.
     pub limiter: Arc<dyn Limiter>,
+    /// Keeps tickets and challenges for minutes.
+    pub cache: Arc<dyn Cache>,
+    /// Who carries messages to people.
+    pub senders: Senders,
     /// Values of the configuration.
     pub settings: Settings,
+}
+
+/// Who carries messages to people. What is absent is not offered.
+#[derive(Clone, Default)]
+pub struct Senders {
+    /// Letters.
+    pub mail: Option<Arc<dyn Mail>>,
+    /// Texts to phones.
+    pub sms: Option<Arc<dyn Sms>>,
+    /// Codes that a company sends and checks; used instead of texts when it is there.
+    pub verify: Option<Arc<dyn Verify>>,
 }
 
 /// The context.
@@ -133,6 +157,8 @@ pub struct Identity {
     rng: SharedRng,
     fanout: Arc<dyn Fanout>,
     limiter: Arc<dyn Limiter>,
+    cache: Arc<dyn Cache>,
+    senders: Senders,
     settings: Settings,
     tokens: tokens::Tokens,
     keys: keys::Keys,
@@ -166,6 +192,8 @@ pub fn build(deps: Deps) -> Arc<Identity> {
         rng: deps.rng,
         fanout: deps.fanout,
         limiter: deps.limiter,
+        cache: deps.cache,
+        senders: deps.senders,
         settings: deps.settings,
     })
 }

@@ -4,18 +4,16 @@ use kernel::{Caller, UserId};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Identity;
-use crate::devices::{Account, Origin, Tokens};
+use crate::devices::{Account, LoggedIn, Origin};
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::limits;
 use crate::model::{Kind, STEP_UP_WINDOW_S};
 use crate::passwords::{self, Check};
 use crate::rules::{Fields, Identifier};
+use crate::second_factor::{First, Proven};
 use crate::sql;
 use crate::tokens::{AccessClaims, Expiry, RefreshClaims, bearer};
-
-/// How the login was proved: a password (RFC 8176).
-pub(crate) const PWD: &str = "pwd";
 
 /// Who wants to be logged out.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +33,7 @@ impl Identity {
         identifier: &str,
         password: SecretString,
         origin: &Origin,
-    ) -> Result<Tokens> {
+    ) -> Result<LoggedIn> {
         let mut fields = Fields::default();
         fields.device("/device", &origin.device);
         fields.done()?;
@@ -65,10 +63,14 @@ impl Identity {
             let now = self.clock.now();
             sql::users::upgrade_password(&tx, account.id, &old, &new, now).await?;
         }
-        let issued = (account.id, Account::Known);
-        let tokens = self.issue(&tx, &keys, issued, &[PWD], origin).await?;
+        let proven = Proven {
+            user: account.id,
+            account: Account::Known,
+            first: First::Password,
+        };
+        let admitted = self.admit(&tx, &keys, proven, origin).await?;
         tx.commit().await?;
-        Ok(tokens)
+        admitted.finish()
     }
 
     /// Checks a password against a stored hash, or against one that nothing fits.
@@ -168,7 +170,9 @@ impl Identity {
             return if fresh {
                 Ok(())
             } else {
-                Err(Error::StepUpRequired)
+                Err(Error::StepUpRequired {
+                    methods: vec!["password"],
+                })
             };
         };
         // Whoever holds a stolen access token may not guess on here.

@@ -182,6 +182,7 @@ impl Identity {
             device: claims.sid,
             amr: &amr,
             auth_time: device.auth_time,
+            act: device.act_user_id,
         };
         let keys = self.keys.set().await?;
         let access_token = self.access_token(&keys, &login)?;

@@ -6,14 +6,14 @@ use kernel::{FieldError, UserId};
 use secrecy::SecretString;
 
 use crate::Identity;
-use crate::devices::{Account, Origin, Tokens};
+use crate::devices::{Account, LoggedIn, Origin};
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::limits;
-use crate::login::PWD;
 use crate::rules::{
     Email, Fields, MAX_CONSENTS, MAX_DISPLAY_NAME_CHARS, is_reserved, made_username, username_from,
 };
+use crate::second_factor::amr;
 use crate::settings::EmailVerification;
 use crate::sql;
 use crate::sql::users::NewUser;
@@ -102,7 +102,7 @@ impl Identity {
     ///
     /// Only without verification of e-mail addresses: with it, a letter would have to be sent
     /// before anything may be said about the address.
-    pub async fn register(&self, wish: Registration, origin: &Origin) -> Result<Tokens> {
+    pub async fn register(&self, wish: Registration, origin: &Origin) -> Result<LoggedIn> {
         if self.settings.email_verification == EmailVerification::Required {
             return Err(Error::RegistrationClosed);
         }
@@ -116,11 +116,11 @@ impl Identity {
         let user = self
             .insert_person(&tx, &wish, &email, Some(&phc), None)
             .await?;
-        let tokens = self
-            .issue(&tx, &keys, (user, Account::New), &[PWD], origin)
+        let logged_in = self
+            .issue(&tx, &keys, (user, Account::New), &[amr::PWD], origin)
             .await?;
         tx.commit().await?;
-        Ok(tokens)
+        Ok(logged_in)
     }
 
     /// Stores a person, with what they log in with and what they agreed to.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::{digest, hmac};
-use kernel::Rng;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::{AnyId, Rng};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The shortest root secret.
@@ -45,6 +47,9 @@ pub enum SecretError {
 pub struct RootKeys {
     kek: Arc<LessSafeKey>,
     limits: hmac::Key,
+    otp: hmac::Key,
+    target: hmac::Key,
+    csrf: hmac::Key,
 }
 
 impl RootKeys {
@@ -61,10 +66,44 @@ impl RootKeys {
         let prk = Salt::new(HKDF_SHA256, b"meydan").extract(root);
         let kek = UnboundKey::new(&AES_256_GCM, &expand(&prk, "kek")?)
             .or(Err(SecretError::Derive("kek")))?;
+        let mac = |name| Ok(hmac::Key::new(hmac::HMAC_SHA256, &expand(&prk, name)?));
         Ok(RootKeys {
             kek: Arc::new(LessSafeKey::new(kek)),
-            limits: hmac::Key::new(hmac::HMAC_SHA256, &expand(&prk, "limits")?),
+            limits: mac("limits")?,
+            otp: mac("otp")?,
+            target: mac("target")?,
+            csrf: mac("csrf")?,
         })
+    }
+
+    /// What is stored of a one-time password: an unkeyed hash of six digits falls at once.
+    pub(crate) fn code_mac(&self, challenge: AnyId, target: &str, code: &str) -> Vec<u8> {
+        let mut context = hmac::Context::with_key(&self.otp);
+        let challenge = challenge.to_string();
+        // A line feed is in none of the parts, so they cannot run into each other.
+        for part in ["otp1", &challenge, target, code] {
+            context.update(part.as_bytes());
+            context.update(b"\n");
+        }
+        context.sign().as_ref().to_vec()
+    }
+
+    /// Whether `mac` is [`RootKeys::code_mac`] of these, in constant time.
+    pub(crate) fn is_code(&self, challenge: AnyId, target: &str, code: &str, mac: &[u8]) -> bool {
+        let computed = self.code_mac(challenge, target, code);
+        aws_lc_rs::constant_time::verify_slices_are_equal(&computed, mac).is_ok()
+    }
+
+    /// What a number or address is known by where it must not be kept in clear.
+    pub(crate) fn target_mac(&self, target: &str) -> Vec<u8> {
+        hmac::sign(&self.target, target.as_bytes())
+            .as_ref()
+            .to_vec()
+    }
+
+    /// What a page sends beside its cookie to show that it is ours.
+    pub fn csrf_token(&self, cookie: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.csrf, cookie.as_bytes()))
     }
 
     /// Encrypts `plain` under `kek`, bound to `context`: nonce, ciphertext, tag.
@@ -117,10 +156,7 @@ impl RootKeys {
     /// A limiter key for a name that must not be kept in clear.
     pub(crate) fn limiter_key(&self, name: &str) -> String {
         let tag = hmac::sign(&self.limits, name.as_bytes());
-        tag.as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(tag.as_ref())
     }
 }
 
@@ -128,6 +164,11 @@ impl fmt::Debug for RootKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RootKeys(***)")
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256, for secrets of at least 112 random bits.

@@ -28,6 +28,12 @@ pub struct Settings {
     pub password_scheme: Scheme,
     /// How many passwords are hashed at a time; each takes the scheme's memory.
     pub hashing_permits: usize,
+    /// How long logins of browser panels last.
+    pub browser: BrowserTimes,
+    /// Whether cookies demand TLS; not on plain loopback.
+    pub secure_cookies: bool,
+    /// Where people reach this server, without a slash at the end; links in letters begin with it.
+    pub public_url: String,
     /// How often somebody may try.
     pub limits: Limits,
     /// Whether there may be people whose password everybody knows.
@@ -50,9 +56,53 @@ impl Settings {
             email_verification: EmailVerification::Required,
             password_scheme: Scheme::default(),
             hashing_permits: std::thread::available_parallelism().map_or(1, usize::from),
+            browser: BrowserTimes::default(),
+            secure_cookies: true,
+            public_url: "http://127.0.0.1:3000".to_owned(),
             limits: Limits::default(),
             demo_people: DemoPeople::Refused,
             keys,
+        }
+    }
+}
+
+/// How long a login of a browser panel lasts.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Without a request.
+    pub idle: Duration,
+    /// However much it is used.
+    pub absolute: Duration,
+}
+
+/// The times of two kinds of people.
+#[derive(Debug, Clone, Copy)]
+pub struct BrowserTimes {
+    /// Of people without a platform role.
+    pub everybody: Times,
+    /// Of people with one.
+    pub staff: Times,
+}
+
+impl BrowserTimes {
+    /// Those of one kind.
+    pub(crate) fn of(&self, staff: bool) -> Times {
+        if staff { self.staff } else { self.everybody }
+    }
+}
+
+impl Default for BrowserTimes {
+    fn default() -> Self {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        BrowserTimes {
+            everybody: Times {
+                idle: hours(7 * 24),
+                absolute: hours(90 * 24),
+            },
+            staff: Times {
+                idle: Duration::from_secs(30 * 60),
+                absolute: hours(8),
+            },
         }
     }
 }

@@ -7,13 +7,13 @@ use kernel::UserId;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Identity;
-use crate::devices::{Account, Origin, Tokens, later};
+use crate::devices::{Account, LoggedIn, Origin, later};
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::limits;
-use crate::login::PWD;
 use crate::registration::Registration;
 use crate::rules::{Email, made_username};
+use crate::second_factor::amr;
 use crate::secrets::sha256;
 use crate::sql;
 
@@ -94,18 +94,24 @@ impl Identity {
     /// Makes a set-up link's token; earlier ones are void. Only while there is no administrator.
     pub async fn issue_setup_link(&self) -> Result<SecretString> {
         let now = self.clock.now();
-        let token = kernel::rng::token::<32>(&*self.rng);
-        let hash = sha256(token.as_bytes());
+        let (token, hash) = self.one_time_token();
         let tx = self.db.begin().await?;
         sql::people::lock_admins(&tx).await?;
         if sql::people::has_admin(&tx).await? {
             return Err(Error::AdminExists);
         }
-        sql::people::delete_setup(&tx).await?;
-        let expires_at = later(now, SETUP_LINK_TTL);
-        sql::people::insert_token(&tx, &hash, PURPOSE, None, expires_at, now).await?;
+        sql::tokens::void(&tx, None, PURPOSE).await?;
+        let token_row = sql::tokens::NewToken {
+            hash: &hash,
+            purpose: PURPOSE,
+            user: None,
+            data: &serde_json::json!({}),
+            expires_at: later(now, SETUP_LINK_TTL),
+            at: now,
+        };
+        sql::tokens::insert(&tx, &token_row).await?;
         tx.commit().await?;
-        Ok(SecretString::from(token))
+        Ok(token)
     }
 
     /// Uses a set-up link: makes the first administrator and logs them in.
@@ -114,12 +120,12 @@ impl Identity {
         token: &SecretString,
         wish: Registration,
         origin: &Origin,
-    ) -> Result<Tokens> {
+    ) -> Result<LoggedIn> {
         limits::registration_from(&*self.limiter, &self.settings.limits, origin.ip).await?;
         let now = self.clock.now();
         let hash = sha256(token.expose_secret().as_bytes());
         // Asked before the dear hash, so that strangers cannot make us compute; decided below.
-        if !sql::people::has_token(&self.db, &hash, PURPOSE, now).await? {
+        if !sql::tokens::exists(&self.db, &hash, PURPOSE, now).await? {
             return Err(Error::TokenInvalid);
         }
         let email = wish.check_from(origin)?;
@@ -130,19 +136,19 @@ impl Identity {
         let tx = self.db.begin().await?;
         sql::people::lock_admins(&tx).await?;
         // An error from here on rolls back: a link is used up only by an administrator.
-        let consumed = sql::people::consume_token(&tx, &hash, PURPOSE, now).await?;
-        if !consumed || sql::people::has_admin(&tx).await? {
+        let consumed = sql::tokens::consume(&tx, &hash, PURPOSE, now).await?;
+        if consumed.is_none() || sql::people::has_admin(&tx).await? {
             return Err(Error::TokenInvalid);
         }
         let user = self
             .insert_person(&tx, &wish, &email, Some(&phc), Some(now))
             .await?;
         self.make_admin(&tx, user).await?;
-        let tokens = self
-            .issue(&tx, &keys, (user, Account::New), &[PWD], origin)
+        let logged_in = self
+            .issue(&tx, &keys, (user, Account::New), &[amr::PWD], origin)
             .await?;
         tx.commit().await?;
-        Ok(tokens)
+        Ok(logged_in)
     }
 
     async fn promote(&self, user: UserId) -> Result<AdminOutcome> {
@@ -200,7 +206,7 @@ impl Identity {
             events.roles_changed(user, &roles)?;
             events.append(tx).await?;
         }
-        sql::people::delete_setup(tx).await?;
+        sql::tokens::void(tx, None, PURPOSE).await?;
         Ok(changed)
     }
 }

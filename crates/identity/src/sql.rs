@@ -6,8 +6,18 @@ pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod people;
+pub(crate) mod tokens;
 pub(crate) mod users;
 
 /// All statements, for the test that prepares each.
-pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> =
-    LazyLock::new(|| [demo::ALL, devices::ALL, keys::ALL, people::ALL, users::ALL].concat());
+pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
+    [
+        demo::ALL,
+        devices::ALL,
+        keys::ALL,
+        people::ALL,
+        tokens::ALL,
+        users::ALL,
+    ]
+    .concat()
+});

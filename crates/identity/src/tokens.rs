@@ -49,7 +49,18 @@ pub(crate) struct AccessClaims {
     pub(crate) aud: String,
     pub(crate) sid: DeviceId,
     pub(crate) auth_time: i64,
+    /// How sure the login is (OpenID Connect Core §2): `aal1` or `aal2`.
+    pub(crate) acr: String,
     pub(crate) amr: Vec<String>,
+    /// The member of staff who acts as `sub`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<Actor>,
+}
+
+/// Who acts as somebody else (RFC 8693 §4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Actor {
+    pub(crate) sub: UserId,
 }
 
 /// Claims of a refresh token.
@@ -107,7 +118,10 @@ impl AccessClaims {
     /// Who is asking, if the token is valid.
     pub(crate) fn caller(&self) -> Caller {
         let auth_time = Timestamp::from_second(self.auth_time).unwrap_or(Timestamp::UNIX_EPOCH);
-        Caller::user(self.sub, self.sid, self.amr.clone(), auth_time)
+        Caller {
+            act: self.act.map(|actor| actor.sub),
+            ..Caller::user(self.sub, self.sid, self.amr.clone(), auth_time)
+        }
     }
 }
 
@@ -200,6 +214,11 @@ fn validation(issuer: &str, audience: &str) -> Validation {
     // The library asks the system's clock; ours is checked in `read`.
     validation.validate_exp = false;
     validation
+}
+
+/// A duration in whole seconds, as tokens and cookies count.
+pub(crate) fn seconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The bearer token of an `Authorization` header: `Bearer x`, or a bare JWT.

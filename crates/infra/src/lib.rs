@@ -6,6 +6,8 @@
 //! | [`bus`] | durable events between contexts | in process |
 //! | [`cache`] | short-lived values by key | in process |
 //! | [`limiter`] | rate limits ([`kernel::Limiter`]) | in process |
+//! | [`mail`] | letters | [`sent`] (kept and shown) |
+//! | [`sms`] | texts, and codes checked by a company | [`sent`] (kept and shown) |
 //!
 //! # Invariants
 //! 1. Every adapter of a seam passes the same suite of `testkit::conformance`.
@@ -24,6 +26,9 @@ pub mod bus;
 pub mod cache;
 pub mod fanout;
 pub mod limiter;
+pub mod mail;
+pub mod sent;
+pub mod sms;
 
 use kernel::{Metric, MetricKind};
 

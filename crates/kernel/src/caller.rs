@@ -11,21 +11,27 @@ pub enum CallerKind {
     User,
     /// A bot with its token.
     Bot,
+    /// A program of a person, with a key that has only the rights it was made for.
+    ApiKey,
 }
 
 /// Who is asking, as the credential proved it. Rights are looked up, never carried in here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Person or bot.
+    /// Person, bot or program.
     pub kind: CallerKind,
-    /// The account.
+    /// The account; of a key, that of its owner.
     pub user: UserId,
-    /// The login the token belongs to; bots have none.
+    /// The login the token belongs to; bots and keys have none.
     pub device: Option<DeviceId>,
     /// How the login was proved (`pwd`, `otp`, …).
     pub amr: Vec<String>,
-    /// When it was proved; absent for bots.
+    /// When it was proved; absent for bots and keys.
     pub auth_time: Option<Timestamp>,
+    /// What a key may be used for; empty for people and bots, whom it does not limit.
+    pub scopes: Vec<String>,
+    /// The member of staff who acts as this user (RFC 8693 §4.1).
+    pub act: Option<UserId>,
 }
 
 impl Caller {
@@ -37,6 +43,17 @@ impl Caller {
             device: None,
             amr: Vec::new(),
             auth_time: None,
+            scopes: Vec::new(),
+            act: None,
+        }
+    }
+
+    /// A program of `owner`, by its key.
+    pub fn api_key(owner: UserId, scopes: Vec<String>) -> Self {
+        Caller {
+            kind: CallerKind::ApiKey,
+            scopes,
+            ..Caller::bot(owner)
         }
     }
 
@@ -48,6 +65,8 @@ impl Caller {
             device: Some(device),
             amr,
             auth_time: Some(auth_time),
+            scopes: Vec::new(),
+            act: None,
         }
     }
 

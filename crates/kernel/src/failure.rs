@@ -43,6 +43,8 @@ pub enum ErrorKind {
     HeadTooLarge,
     /// A bug or an unknown state (500).
     Internal,
+    /// An outside company did not answer as it should (502).
+    BadGateway,
     /// Overload or a dependency that is away (503); always with `retry_after`.
     Unavailable,
     /// The disk is full (507).

@@ -26,6 +26,7 @@ pub mod metric;
 pub mod page;
 pub mod perm;
 pub mod rng;
+pub mod role;
 pub mod text;
 pub mod time;
 
@@ -43,3 +44,4 @@ pub use locale::Locale;
 pub use metric::{Metric, MetricKind};
 pub use page::{Cursor, Page};
 pub use rng::{Rng, SeededRng, SharedRng, SystemRng};
+pub use role::PlatformRole;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use contracts::Credentials;
 use infra::bus::{Bus, LocalBus};
+use infra::cache::{Cache, LocalCache};
 use infra::fanout::{Fanout, LocalFanout};
 use infra::limiter::LocalLimiter;
 use kernel::{Failure, Ids, Limiter, SharedClock, SharedRng, SystemClock, SystemRng, WorkerSlot};
@@ -24,6 +25,8 @@ use crate::{pages, settings};
 
 /// Keys that the limiter remembers; beyond, the least used is forgotten.
 const LIMITER_KEYS: u64 = 100_000;
+/// Challenges and tickets that are kept at a time; beyond, the least used is forgotten.
+const CACHE_ENTRIES: u64 = 100_000;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +98,8 @@ struct Ground {
     rng: SharedRng,
     fanout: Arc<dyn Fanout>,
     limiter: Arc<dyn Limiter>,
+    cache: Arc<dyn Cache>,
+    senders: identity::Senders,
     lifecycle: Lifecycle,
     /// When the last request is answered: later than the begin of draining.
     end: CancellationToken,
@@ -114,6 +119,8 @@ impl Ground {
             rng: Arc::new(SystemRng),
             fanout: LocalFanout::new(),
             limiter: LocalLimiter::new(Arc::clone(&clock), LIMITER_KEYS),
+            cache: LocalCache::new(Arc::clone(&clock), CACHE_ENTRIES),
+            senders: identity::Senders::default(),
             clock,
             lifecycle,
             end,
@@ -224,6 +231,8 @@ fn identity_of(ground: &Ground, settings: identity::Settings) -> Arc<identity::I
         rng: Arc::clone(&ground.rng),
         fanout: Arc::clone(&ground.fanout),
         limiter: Arc::clone(&ground.limiter),
+        cache: Arc::clone(&ground.cache),
+        senders: ground.senders.clone(),
         settings,
     })
 }

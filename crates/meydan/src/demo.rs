@@ -371,6 +371,8 @@ fn caller(user: UserId) -> Caller {
         device: None,
         amr: Vec::new(),
         auth_time: None,
+        scopes: Vec::new(),
+        act: None,
     }
 }
 

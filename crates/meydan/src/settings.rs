@@ -39,6 +39,8 @@ pub(crate) fn identity(
                 cost: password.bcrypt_cost,
             },
         },
+        secure_cookies: config.public_url().is_https(),
+        public_url: config.public_url().to_string(),
         limits: identity::Limits {
             login_address_per_minute: limits.login_address_per_minute,
             login_account_per_hour: limits.login_account_per_hour,

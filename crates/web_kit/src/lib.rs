@@ -22,6 +22,7 @@
 
 mod address;
 mod body;
+mod cookie;
 mod cors;
 mod docs;
 mod extract;
@@ -40,6 +41,7 @@ mod table;
 mod tokens;
 
 pub use address::{Meta, Network, NetworkError, Peer};
+pub use cookie::{HOST_COOKIE, LOOPBACK_COOKIE, session_cookie};
 pub use cors::Cors;
 pub use docs::docs;
 pub use extract::{Caller, Json, Once, OptionalJson, Path, Public, Query};

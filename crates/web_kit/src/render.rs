@@ -47,6 +47,7 @@ pub fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::BadGateway => StatusCode::BAD_GATEWAY,
         ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
 }

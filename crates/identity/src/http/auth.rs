@@ -1,20 +1,21 @@
 //! Logging in and out, and what verifiers need.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contracts::Credentials as _;
 use kernel::UserId;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web_kit::{Created, Json, Meta, NoContent, OptionalJson, Public, Result};
+use web_kit::{Caller, Created, Json, Meta, NoContent, OptionalJson, Public, Result};
 
-use super::{Shared, cacheable, origin};
-use crate::devices::Tokens;
+use super::{Shared, cacheable, logged_in, origin};
+use crate::browser::TICKET_TTL;
+use crate::devices::{SessionKind, Tokens};
 use crate::error::Error;
 use crate::login::{LogoutBy, LogoutScope};
 use crate::model::DeviceInfo;
@@ -35,6 +36,8 @@ pub(super) struct RegistrationRequest {
     #[serde(default)]
     consents: Vec<Consent>,
     device: Option<DeviceInfo>,
+    #[serde(default)]
+    session: SessionKind,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -49,6 +52,8 @@ pub(super) struct SetupRequest {
     #[schema(value_type = String)]
     password: SecretString,
     device: Option<DeviceInfo>,
+    #[serde(default)]
+    session: SessionKind,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -59,6 +64,8 @@ pub(super) struct LoginRequest {
     #[schema(value_type = String)]
     password: SecretString,
     device: Option<DeviceInfo>,
+    #[serde(default)]
+    session: SessionKind,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -95,6 +102,17 @@ pub(super) struct ValidateResponse {
     user_id: Option<UserId>,
 }
 
+#[derive(Serialize, ToSchema)]
+pub(super) struct TicketResponse {
+    ticket: String,
+    expires_in: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct CsrfResponse {
+    csrf_token: String,
+}
+
 /// A key set (RFC 7517).
 #[derive(Serialize, ToSchema)]
 pub(super) struct Jwks {
@@ -118,7 +136,7 @@ pub(super) async fn register(
     _: Public,
     meta: Meta,
     Json(request): Json<RegistrationRequest>,
-) -> Result<Created<Tokens>> {
+) -> Result<Response> {
     let wish = Registration {
         email: request.email,
         password: request.password,
@@ -129,11 +147,9 @@ pub(super) async fn register(
             .unwrap_or_else(|| meta.locale.tag().to_owned()),
         consents: request.consents,
     };
-    Ok(Created(
-        identity
-            .register(wish, &origin(meta, request.device))
-            .await?,
-    ))
+    let origin = origin(meta, request.device, request.session);
+    let login = identity.register(wish, &origin).await?;
+    Ok(logged_in(&identity, StatusCode::CREATED, login))
 }
 
 pub(super) async fn set_up(
@@ -141,7 +157,7 @@ pub(super) async fn set_up(
     _: Public,
     meta: Meta,
     Json(request): Json<SetupRequest>,
-) -> Result<Created<Tokens>> {
+) -> Result<Response> {
     let wish = Registration {
         email: request.email,
         password: request.password,
@@ -150,10 +166,9 @@ pub(super) async fn set_up(
         locale: meta.locale.tag().to_owned(),
         consents: Vec::new(),
     };
-    let origin = origin(meta, request.device);
-    Ok(Created(
-        identity.set_up(&request.token, wish, &origin).await?,
-    ))
+    let origin = origin(meta, request.device, request.session);
+    let login = identity.set_up(&request.token, wish, &origin).await?;
+    Ok(logged_in(&identity, StatusCode::CREATED, login))
 }
 
 pub(super) async fn log_in(
@@ -161,12 +176,12 @@ pub(super) async fn log_in(
     _: Public,
     meta: Meta,
     Json(request): Json<LoginRequest>,
-) -> Result<Json<Tokens>> {
-    let origin = origin(meta, request.device);
-    let tokens = identity
+) -> Result<Response> {
+    let origin = origin(meta, request.device, request.session);
+    let login = identity
         .log_in(&request.identifier, request.password, &origin)
         .await?;
-    Ok(Json(tokens))
+    Ok(logged_in(&identity, StatusCode::OK, login))
 }
 
 pub(super) async fn refresh(
@@ -219,6 +234,27 @@ pub(super) async fn validate(
         is_valid: user_id.is_some(),
         user_id,
     }))
+}
+
+pub(super) async fn ticket(
+    State(identity): Shared,
+    caller: Caller,
+) -> Result<Created<TicketResponse>> {
+    let ticket = identity.issue_ticket(&caller).await?;
+    Ok(Created(TicketResponse {
+        ticket: ticket.expose_secret().to_owned(),
+        expires_in: TICKET_TTL.as_secs(),
+    }))
+}
+
+pub(super) async fn csrf(
+    State(identity): Shared,
+    _caller: Caller,
+    headers: HeaderMap,
+) -> Result<Json<CsrfResponse>> {
+    let cookie = web_kit::session_cookie(&headers).ok_or(Error::Forbidden)?;
+    let csrf_token = identity.settings.keys.csrf_token(cookie);
+    Ok(Json(CsrfResponse { csrf_token }))
 }
 
 pub(super) async fn jwks(State(identity): Shared, _: Public) -> Result<Response> {

@@ -6,22 +6,36 @@ use db::{Db, FromRow, Result, Sql, Tx};
 use jiff::Timestamp;
 use kernel::{AnyId, DeviceId, EventId, UserId};
 
-/// A device to be stored.
-pub(crate) struct NewDevice<'a> {
-    pub(crate) id: DeviceId,
-    pub(crate) user: UserId,
+/// What a device is known by, and how long.
+pub(crate) struct Secret<'a> {
     pub(crate) kind: &'a str,
-    pub(crate) refresh_token_hash: Vec<u8>,
+    pub(crate) hash: Vec<u8>,
+    /// The numbers of the refresh token, from which it can be made again.
+    pub(crate) current: Option<Current<'a>>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) absolute_expires_at: Timestamp,
+}
+
+/// The numbers of a refresh token.
+#[derive(Clone, Copy)]
+pub(crate) struct Current<'a> {
     pub(crate) jti: AnyId,
     pub(crate) iat: i64,
     pub(crate) exp: i64,
     pub(crate) kid: &'a str,
-    pub(crate) absolute_expires_at: Timestamp,
+}
+
+/// A device to be stored.
+pub(crate) struct NewDevice<'a> {
+    pub(crate) id: DeviceId,
+    pub(crate) user: UserId,
+    pub(crate) secret: &'a Secret<'a>,
     pub(crate) device_name: Option<&'a str>,
     pub(crate) device_type: Option<&'a str>,
     pub(crate) push_notification_token: Option<&'a str>,
     pub(crate) amr: &'a [&'a str],
     pub(crate) auth_time: Timestamp,
+    pub(crate) act: Option<UserId>,
     pub(crate) ip: String,
     pub(crate) user_agent: Option<&'a str>,
 }
@@ -31,29 +45,31 @@ const INSERT: Sql = Sql::new(
     "INSERT INTO identity.user_devices
             (id, user_id, kind, refresh_token_hash, cur_jti, cur_iat, cur_exp, cur_kid,
              expires_at, absolute_expires_at, device_name, device_type,
-             push_notification_token, amr, auth_time, ip, user_agent, last_login_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8,
-             to_timestamp($7::bigint), $9, $10, $11,
-             $12, $13, $14, $15::text::inet, $16, $14)",
+             push_notification_token, amr, auth_time, act_user_id, ip, user_agent, last_login_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+             $17::text::inet, $18, $15)",
 );
 
-/// Stores a new device. Called by `devices::issue` and by nobody else.
+/// Stores a new device. Called by `devices::insert_device` and by nobody else.
 pub(crate) async fn insert(tx: &Tx, new: &NewDevice<'_>) -> Result<()> {
+    let current = new.secret.current;
     INSERT
         .bind(&new.id)
         .bind(&new.user)
-        .bind(&new.kind)
-        .bind(&new.refresh_token_hash)
-        .bind(&new.jti)
-        .bind(&new.iat)
-        .bind(&new.exp)
-        .bind(&new.kid)
-        .bind(&new.absolute_expires_at)
+        .bind(&new.secret.kind)
+        .bind(&new.secret.hash)
+        .bind(&current.map(|current| current.jti))
+        .bind(&current.map(|current| current.iat))
+        .bind(&current.map(|current| current.exp))
+        .bind(&current.map(|current| current.kid))
+        .bind(&new.secret.expires_at)
+        .bind(&new.secret.absolute_expires_at)
         .bind(&new.device_name)
         .bind(&new.device_type)
         .bind(&new.push_notification_token)
         .bind(&new.amr)
         .bind(&new.auth_time)
+        .bind(&new.act)
         .bind(&new.ip)
         .bind(&new.user_agent)
         .execute(tx)
@@ -153,12 +169,14 @@ pub(crate) struct LiveDevice {
     pub(crate) cur_kid: Option<String>,
     pub(crate) amr: Vec<String>,
     pub(crate) auth_time: Timestamp,
+    pub(crate) act_user_id: Option<UserId>,
 }
 
 const FIND_LIVE: Sql = Sql::new(
     "identity.find_live_device",
     "SELECT d.user_id, d.refresh_token_hash, d.generation, d.last_attempt_id,
-            d.cur_jti, d.cur_iat, d.cur_exp, d.cur_kid, d.amr, d.auth_time
+            d.cur_jti, d.cur_iat, d.cur_exp, d.cur_kid, d.amr, d.auth_time,
+            d.act_user_id
        FROM identity.user_devices d
        JOIN identity.users u ON u.id = d.user_id
       WHERE d.id = $1
@@ -172,6 +190,105 @@ const FIND_LIVE: Sql = Sql::new(
 /// A device that may act: not revoked, not expired, its user not disabled.
 pub(crate) async fn find_live(db: &Db, device: DeviceId) -> Result<Option<LiveDevice>> {
     FIND_LIVE.bind(&device).optional(db).await
+}
+
+/// A browser session that was used.
+#[derive(FromRow)]
+pub(crate) struct Used {
+    pub(crate) id: DeviceId,
+    pub(crate) user_id: UserId,
+    pub(crate) amr: Vec<String>,
+    pub(crate) auth_time: Timestamp,
+}
+
+// By the unique index on the hash. Each use starts the idle time anew, up to the absolute end.
+const USE_COOKIE: Sql = Sql::new(
+    "identity.use_cookie",
+    "UPDATE identity.user_devices d
+        SET last_seen_at = now(),
+            expires_at = least(d.absolute_expires_at,
+                               now() + make_interval(secs => CASE WHEN EXISTS (SELECT 1 FROM identity.platform_roles r WHERE r.user_id = d.user_id)
+                                                             THEN $2 ELSE $3 END)),
+            ip = $4::text::inet,
+            user_agent = $5
+       FROM identity.users u
+      WHERE d.refresh_token_hash = $1
+        AND d.kind = 'browser'
+        AND d.revoked_at IS NULL
+        AND d.expires_at > now()
+        AND d.absolute_expires_at > now()
+        AND u.id = d.user_id
+        AND u.state IN ('active', 'deleting')
+     RETURNING d.id, d.user_id, d.amr, d.auth_time",
+)
+.returning::<Used>();
+
+/// Finds a live browser session by its cookie and prolongs it.
+pub(crate) async fn use_cookie(
+    db: &Db,
+    hash: &[u8],
+    staff_idle_s: f64,
+    idle_s: f64,
+    ip: &str,
+    user_agent: Option<&str>,
+) -> Result<Option<Used>> {
+    USE_COOKIE
+        .bind(&hash)
+        .bind(&staff_idle_s)
+        .bind(&idle_s)
+        .bind(&ip)
+        .bind(&user_agent)
+        .optional(db)
+        .await
+}
+
+// A stolen cookie of before is worth nothing after a change of rights.
+const REPLACE_COOKIE: Sql = Sql::new(
+    "identity.replace_cookie",
+    "UPDATE identity.user_devices
+        SET refresh_token_hash = $2
+      WHERE id = $1
+        AND kind = 'browser'
+        AND revoked_at IS NULL
+     RETURNING extract(epoch FROM absolute_expires_at - now())::bigint",
+);
+
+/// Gives a browser session a new cookie; how many seconds it has left, none when it is over.
+pub(crate) async fn replace_cookie(tx: &Tx, device: DeviceId, hash: &[u8]) -> Result<Option<i64>> {
+    REPLACE_COOKIE
+        .bind(&device)
+        .bind(&hash)
+        .optional_scalar(tx)
+        .await
+}
+
+const PROVE: Sql = Sql::new(
+    "identity.prove_device",
+    "UPDATE identity.user_devices
+        SET auth_time = $3,
+            amr = ARRAY(SELECT DISTINCT word FROM unnest(amr || $4::text[]) AS word ORDER BY word)
+      WHERE user_id = $1
+        AND id = $2
+        AND revoked_at IS NULL
+        AND expires_at > now()
+     RETURNING amr",
+);
+
+/// Notes that the user proved again who they are on a live device; how they did so far.
+pub(crate) async fn prove(
+    tx: &Tx,
+    user: UserId,
+    device: DeviceId,
+    at: Timestamp,
+    amr: &[&str],
+) -> Result<Option<Vec<String>>> {
+    PROVE
+        .bind(&user)
+        .bind(&device)
+        .bind(&at)
+        .bind(&amr)
+        .optional_scalar(tx)
+        .await
 }
 
 /// A device in the list of its user.
@@ -307,6 +424,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &ROTATE,
     &CLASSIFY,
     &FIND_LIVE,
+    &USE_COOKIE,
+    &REPLACE_COOKIE,
+    &PROVE,
     &LIST,
     &REVOKE,
     &REVOKE_ALL,

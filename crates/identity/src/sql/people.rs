@@ -1,6 +1,6 @@
-//! Statements on `platform_roles`, `consents` and `one_time_tokens`.
+//! Statements on `platform_roles` and `consents`.
 
-use db::{Db, Result, Source, Sql, Tx};
+use db::{Result, Source, Sql, Tx};
 use jiff::Timestamp;
 use kernel::UserId;
 
@@ -92,114 +92,10 @@ pub(crate) async fn insert_consents(
         .map(drop)
 }
 
-const DELETE_SETUP: Sql = Sql::new(
-    "identity.delete_setup_tokens",
-    "DELETE FROM identity.one_time_tokens
-      WHERE purpose = 'setup'",
-);
-
-/// Voids every set-up link.
-pub(crate) async fn delete_setup(tx: &Tx) -> Result<u64> {
-    DELETE_SETUP.execute(tx).await
-}
-
-const INSERT_TOKEN: Sql = Sql::new(
-    "identity.insert_one_time_token",
-    "INSERT INTO identity.one_time_tokens (token_hash, purpose, user_id, expires_at, created_at)
-     VALUES ($1, $2, $3, $4, $5)",
-);
-
-/// Stores a one-time token.
-pub(crate) async fn insert_token(
-    tx: &Tx,
-    hash: &[u8],
-    purpose: &str,
-    user: Option<UserId>,
-    expires_at: Timestamp,
-    at: Timestamp,
-) -> Result<()> {
-    INSERT_TOKEN
-        .bind(&hash)
-        .bind(&purpose)
-        .bind(&user)
-        .bind(&expires_at)
-        .bind(&at)
-        .execute(tx)
-        .await
-        .map(drop)
-}
-
-const HAS_TOKEN: Sql = Sql::new(
-    "identity.has_one_time_token",
-    "SELECT EXISTS (SELECT 1
-                      FROM identity.one_time_tokens
-                     WHERE token_hash = $1
-                       AND purpose = $2
-                       AND consumed_at IS NULL
-                       AND expires_at > $3)",
-);
-
-/// Whether a token could be consumed: asked before dear work, decides nothing.
-pub(crate) async fn has_token(db: &Db, hash: &[u8], purpose: &str, now: Timestamp) -> Result<bool> {
-    HAS_TOKEN
-        .bind(&hash)
-        .bind(&purpose)
-        .bind(&now)
-        .scalar(db)
-        .await
-}
-
-const CONSUME_TOKEN: Sql = Sql::new(
-    "identity.consume_one_time_token",
-    "UPDATE identity.one_time_tokens
-        SET consumed_at = $3
-      WHERE token_hash = $1
-        AND purpose = $2
-        AND consumed_at IS NULL
-        AND expires_at > $3",
-);
-
-/// Uses a token up; false when it is wrong, expired or used.
-pub(crate) async fn consume_token(
-    tx: &Tx,
-    hash: &[u8],
-    purpose: &str,
-    now: Timestamp,
-) -> Result<bool> {
-    Ok(CONSUME_TOKEN
-        .bind(&hash)
-        .bind(&purpose)
-        .bind(&now)
-        .execute(tx)
-        .await?
-        == 1)
-}
-
-// By the index on expires_at.
-const PURGE_TOKENS: Sql = Sql::new(
-    "identity.purge_one_time_tokens",
-    "DELETE FROM identity.one_time_tokens
-      WHERE token_hash IN (
-            SELECT token_hash
-              FROM identity.one_time_tokens
-             WHERE expires_at < $1
-             LIMIT $2)",
-);
-
-/// Forgets tokens that expired before a moment; a batch.
-pub(crate) async fn purge_tokens(db: &Db, before: Timestamp, limit: i64) -> Result<u64> {
-    PURGE_TOKENS.bind(&before).bind(&limit).execute(db).await
-}
-
 pub(crate) const ALL: &[&Sql] = &[
     &LIST_ROLES,
     &HAS_ADMIN,
     &LOCK_ADMINS,
     &GRANT_ROLE,
     &INSERT_CONSENTS,
-    &DELETE_SETUP,
-    &INSERT_TOKEN,
-    &HAS_TOKEN,
-    &CONSUME_TOKEN,
-    &PURGE_TOKENS,
 ];

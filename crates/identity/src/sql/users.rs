@@ -229,8 +229,8 @@ const FACTORS: Sql = Sql::new(
 .returning::<Factors>();
 
 /// What can prove a login of a user.
-pub(crate) async fn factors(db: &Db, user: UserId) -> Result<Factors> {
-    FACTORS.bind(&user).one(db).await
+pub(crate) async fn factors(source: impl Source, user: UserId) -> Result<Factors> {
+    FACTORS.bind(&user).one(source).await
 }
 
 const FIND_PASSWORD: Sql = Sql::new(

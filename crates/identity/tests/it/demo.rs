@@ -106,6 +106,7 @@ async fn a_password_of_ones_own_is_good_everywhere() {
         ip: [127, 0, 0, 1].into(),
         user_agent: None,
         device: DeviceInfo::default(),
+        session: identity::SessionKind::Token,
     };
     strict
         .log_in(AYSE.email, secret(PASSWORD), &origin)

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use axum::Router;
 use contracts::Credentials as _;
-use identity::{EmailVerification, Identity, Limits, NewAdmin, RootKeys, Scheme, Settings};
+use identity::{
+    EmailVerification, Identity, Limits, NewAdmin, RootKeys, Scheme, Senders, Settings,
+};
+use infra::cache::LocalCache;
 use infra::fanout::{Body, Control, Deliveries, Fanout, LocalFanout, Topic};
 use infra::limiter::LocalLimiter;
 use kernel::{Clock, DeviceId, Ids, ManualClock, SeededRng, SharedClock, SystemClock, WorkerSlot};
@@ -83,6 +86,8 @@ impl House {
             rng: SeededRng::new(SEED),
             fanout,
             limiter: LocalLimiter::new(Arc::clone(&shared), 100_000),
+            cache: LocalCache::new(Arc::clone(&shared), 1_000),
+            senders: Senders::default(),
             settings,
         });
         identity.prepare().await.unwrap();
@@ -119,7 +124,9 @@ impl House {
             clock: Arc::clone(&clock),
             rng: SeededRng::new(worker.into()),
             fanout: LocalFanout::new(),
-            limiter: LocalLimiter::new(clock, 1_000),
+            limiter: LocalLimiter::new(Arc::clone(&clock), 1_000),
+            cache: LocalCache::new(clock, 1_000),
+            senders: Senders::default(),
             settings,
         })
     }

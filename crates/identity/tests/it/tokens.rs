@@ -293,6 +293,7 @@ async fn s11_tokens_of_another_issuer_or_audience_are_refused() {
         ip: [127, 0, 0, 1].into(),
         user_agent: None,
         device: identity::DeviceInfo::default(),
+        session: identity::SessionKind::Token,
     };
     let changes: [fn(&mut Settings); 3] = [
         |settings| settings.issuer = "another".to_owned(),
@@ -307,6 +308,7 @@ async fn s11_tokens_of_another_issuer_or_audience_are_refused() {
             .log_in("ayse", secret(PASSWORD), &origin)
             .await
             .unwrap();
+        let tokens = tokens.tokens().unwrap();
         if index < 2 {
             assert!(!is_valid(&house, &tokens.access_token).await);
         }

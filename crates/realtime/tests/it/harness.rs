@@ -7,10 +7,10 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::Credentials;
-use contracts::identity::{Revocation, SigningKey, User};
+use contracts::identity::{From, Revocation, SigningKey, User};
 use infra::fanout::{Body, Control, Dispatch, Fanout, LocalFanout, Record, Topic, Version};
 use jiff::Timestamp;
-use kernel::{ChannelId, CommunityId, DeviceId, Failure, SystemClock, SystemRng, UserId};
+use kernel::{Caller, ChannelId, CommunityId, DeviceId, Failure, SystemClock, SystemRng, UserId};
 use realtime::{Deps, Realtime, Settings};
 use runtime::Lifecycle;
 use serde_json::{Value, json};
@@ -40,6 +40,15 @@ impl Credentials for Devices {
     }
     async fn device_is_live(&self, _: DeviceId) -> Result<bool, Failure> {
         Ok(true)
+    }
+    async fn resolve_api_key(&self, _: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        Ok(None)
+    }
+    async fn access_for_cookie(&self, _: [u8; 32], _: &From) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+    async fn take_ticket(&self, _: [u8; 32]) -> Result<Option<String>, Failure> {
+        Ok(None)
     }
 }
 

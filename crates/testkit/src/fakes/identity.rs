@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use contracts::Identity;
 use contracts::identity::{AccountKind, User};
 use kernel::failure::{INVALID_REQUEST, UNAVAILABLE};
-use kernel::{Failure, FieldError, UserId};
+use kernel::{Failure, FieldError, PlatformRole, UserId};
 
 /// As many as the real one takes.
 const MAX_USERS: usize = 500;
@@ -21,6 +21,7 @@ pub struct FakeIdentity {
 #[derive(Debug, Default)]
 struct State {
     users: BTreeMap<UserId, User>,
+    roles: BTreeMap<UserId, Vec<PlatformRole>>,
     retired: Vec<UserId>,
     bots: i64,
     away: bool,
@@ -60,6 +61,11 @@ impl FakeIdentity {
     pub fn put(&self, user: User) -> User {
         self.lock().users.insert(user.id, user.clone());
         user
+    }
+
+    /// Gives somebody platform roles instead of those they had.
+    pub fn set_roles(&self, id: UserId, roles: &[PlatformRole]) {
+        self.lock().roles.insert(id, roles.to_vec());
     }
 
     /// Forgets an account, as if it were erased.
@@ -123,5 +129,10 @@ impl Identity for FakeIdentity {
     async fn retire_bot(&self, bot: UserId) -> Result<(), Failure> {
         self.present()?.retired.push(bot);
         Ok(())
+    }
+
+    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        let state = self.present()?;
+        Ok(state.roles.get(&user).cloned().unwrap_or_default())
     }
 }
