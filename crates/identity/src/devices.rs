@@ -308,18 +308,7 @@ impl Identity {
         let rows = sql::devices::list_before(&self.db, caller.user, before, limit + 1).await?;
         let mut devices: Vec<Device> = rows
             .into_iter()
-            .map(|row| Device {
-                id: row.id,
-                current: caller.device == Some(row.id),
-                kind: row.kind,
-                device_name: row.device_name,
-                device_type: row.device_type,
-                ip: row.ip,
-                user_agent: row.user_agent,
-                amr: row.amr,
-                last_seen_at: row.last_seen_at,
-                created_at: row.created_at,
-            })
+            .map(|row| row.shown(caller.device))
             .collect();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = devices.len() > limit;

@@ -60,6 +60,9 @@ pub enum Error {
     /// There is an administrator, so set-up is over.
     #[error("set up although an administrator exists")]
     AdminExists,
+    /// Nobody else administers the platform.
+    #[error("take the last administrator's role")]
+    LastAdmin,
     /// A new account for the administrator needs a password.
     #[error("create an administrator without a password")]
     AdminPasswordMissing,
@@ -225,6 +228,9 @@ kernel::error_rows! {
     ADMIN_EXISTS, Conflict, 0,
         "an administrator exists already; set-up is over",
         "bir yönetici zaten var; kurulum bitti";
+    LAST_ADMIN, Conflict, 0,
+        "nobody else administers this platform; make another administrator first",
+        "bu platformu başka yöneten yok; önce başka bir yönetici atayın";
     ADMIN_PASSWORD_MISSING, Invalid, 0,
         "a new administrator needs a password",
         "yeni bir yönetici için parola gerekir";
@@ -320,6 +326,7 @@ impl Error {
             Error::RefreshInvalid => &REFRESH_INVALID,
             Error::TokenInvalid => &TOKEN_INVALID,
             Error::AdminExists => &ADMIN_EXISTS,
+            Error::LastAdmin => &LAST_ADMIN,
             Error::AdminPasswordMissing => &ADMIN_PASSWORD_MISSING,
             Error::Unauthenticated => &UNAUTHENTICATED,
             Error::Forbidden | Error::DemoRefused => &FORBIDDEN,

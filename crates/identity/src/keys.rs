@@ -22,10 +22,20 @@ const PUBLISHED_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 const ACTIVE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How long a key is kept after it retired: refresh tokens outlive it by seven days.
 const KEPT_RETIRED: SignedDuration = SignedDuration::from_hours(8 * 24);
-/// How old the set in memory may be.
-const MAX_AGE: Duration = Duration::from_secs(10 * 60);
+/// How old the set in memory may be. It also bounds how long a key that was given up as stolen is
+/// still believed.
+const MAX_AGE: Duration = Duration::from_secs(30);
 /// How soon an unknown `kid` may make us look again.
-const MIN_AGE: Duration = Duration::from_secs(30);
+const MIN_AGE: Duration = Duration::from_secs(5);
+
+/// How a signing key is replaced before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// The next key is published now and signs after this time, when every verifier has it.
+    After(Duration),
+    /// The old keys are given up at once: every token dies, everybody logs in again.
+    Compromised,
+}
 
 /// One signing key, opened.
 pub(crate) struct Key {
@@ -112,11 +122,11 @@ impl Keys {
         sql::keys::lock(&tx).await?;
         sql::keys::delete_dropped(&tx, now).await?;
         match sql::keys::last_retirement(&tx).await? {
-            None => self.make(&tx, now).await?,
+            None => drop(self.make(&tx, now).await?),
             // The server was off for so long that nothing signs any more.
-            Some(retires_at) if retires_at <= now => self.make(&tx, now).await?,
+            Some(retires_at) if retires_at <= now => drop(self.make(&tx, now).await?),
             Some(retires_at) if retires_at.duration_since(now) <= PUBLISHED_AHEAD => {
-                self.make(&tx, retires_at).await?;
+                drop(self.make(&tx, retires_at).await?);
             }
             Some(_) => {}
         }
@@ -124,7 +134,25 @@ impl Keys {
         self.load().await
     }
 
-    async fn make(&self, tx: &db::Tx, active_from: Timestamp) -> Result<()> {
+    /// Replaces the signing key before its time.
+    pub(crate) async fn replace(&self, how: Rotation) -> Result<(String, Timestamp)> {
+        let now = self.clock.now();
+        let tx = self.db.begin().await?;
+        sql::keys::lock(&tx).await?;
+        let active_from = match how {
+            Rotation::After(pause) => now + pause,
+            Rotation::Compromised => {
+                sql::keys::delete_all(&tx).await?;
+                now
+            }
+        };
+        let kid = self.make(&tx, active_from).await?;
+        tx.commit().await?;
+        self.load().await?;
+        Ok((kid, active_from))
+    }
+
+    async fn make(&self, tx: &db::Tx, active_from: Timestamp) -> Result<String> {
         let seed = kernel::rng::bytes::<32>(&*self.rng);
         let pair = pair(&seed)?;
         let kid = kernel::rng::token::<12>(&*self.rng);
@@ -138,7 +166,7 @@ impl Keys {
         };
         tracing::info!(key.kid = row.kid, "made a signing key");
         sql::keys::insert(tx, &row, row.retires_at + KEPT_RETIRED).await?;
-        Ok(())
+        Ok(row.kid)
     }
 
     async fn load(&self) -> Result<Arc<KeySet>> {

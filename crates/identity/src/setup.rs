@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use kernel::UserId;
+use kernel::{PlatformRole, UserId};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Identity;
 use crate::devices::{Account, LoggedIn, Origin, later};
 use crate::error::{Error, Result};
-use crate::events::Events;
 use crate::limits;
 use crate::registration::Registration;
 use crate::rules::{Email, made_username};
@@ -43,6 +42,8 @@ pub enum AdminOutcome {
     Created(UserId),
     /// The account existed; it is an administrator now. Its password is what it was.
     Promoted(UserId),
+    /// The account lost a role.
+    Demoted(UserId),
     /// The account was an administrator already; nothing changed.
     Unchanged(UserId),
 }
@@ -60,7 +61,7 @@ impl Identity {
         let known = sql::users::find_by_email(&tx, &email.key).await?;
         tx.commit().await?;
         match known {
-            Some(user) => self.promote(user).await,
+            Some(user) => self.grant(user, PlatformRole::Superadmin).await,
             None => self.create_admin_account(new, &email).await,
         }
     }
@@ -84,7 +85,7 @@ impl Identity {
         };
         match self.create_admin_account(new, &email).await {
             Ok(AdminOutcome::Created(user)) => Ok(Some(user)),
-            Ok(AdminOutcome::Promoted(_) | AdminOutcome::Unchanged(_)) => Ok(None),
+            Ok(_) => Ok(None),
             // Another node was faster.
             Err(Error::EmailTaken) if self.has_admin().await? => Ok(None),
             Err(error) => Err(error),
@@ -151,19 +152,6 @@ impl Identity {
         Ok(logged_in)
     }
 
-    async fn promote(&self, user: UserId) -> Result<AdminOutcome> {
-        let tx = self.db.begin().await?;
-        sql::people::lock_admins(&tx).await?;
-        let changed = self.make_admin(&tx, user).await?;
-        tx.commit().await?;
-        self.forget_card(user);
-        Ok(if changed {
-            AdminOutcome::Promoted(user)
-        } else {
-            AdminOutcome::Unchanged(user)
-        })
-    }
-
     async fn create_admin_account(&self, new: NewAdmin, email: &Email) -> Result<AdminOutcome> {
         let password = new.password.ok_or(Error::AdminPasswordMissing)?;
         let local = email.key.split('@').next().unwrap_or_default();
@@ -197,15 +185,10 @@ impl Identity {
     }
 
     /// Grants the role and voids every set-up link; false when the user had the role.
-    async fn make_admin(&self, tx: &db::Tx, user: UserId) -> Result<bool> {
+    pub(crate) async fn make_admin(&self, tx: &db::Tx, user: UserId) -> Result<bool> {
         let now = self.clock.now();
         let changed = sql::people::grant_role(tx, user, SUPERADMIN, now).await?;
-        if changed {
-            let roles = sql::people::list_roles(tx, user).await?;
-            let mut events = Events::new(&self.ids, now, None);
-            events.roles_changed(user, &roles)?;
-            events.append(tx).await?;
-        }
+        self.note_roles(tx, user, changed).await?;
         sql::tokens::void(tx, None, PURPOSE).await?;
         Ok(changed)
     }

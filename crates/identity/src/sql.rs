@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod keys;
+pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod tokens;
 pub(crate) mod users;
@@ -15,6 +16,7 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         demo::ALL,
         devices::ALL,
         keys::ALL,
+        operator::ALL,
         people::ALL,
         tokens::ALL,
         users::ALL,

@@ -7,6 +7,7 @@
     reason = "this is where the program talks to people"
 )]
 
+mod accounts;
 mod admin;
 mod bench;
 mod completion;
@@ -15,6 +16,7 @@ mod config;
 mod deploy;
 mod doctor;
 mod exit;
+mod key;
 mod local;
 mod metrics;
 mod migrate;
@@ -25,6 +27,7 @@ mod output;
 mod problems;
 mod screen;
 mod serve;
+mod token;
 mod up;
 mod version;
 
@@ -95,6 +98,10 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Administrators
     Admin(admin::Admin),
+    /// Tokens: whose they are, and whether they are good
+    Token(token::Token),
+    /// Keys: replace them before their time
+    Key(key::Key),
     /// Settings: check, print, document
     Config(config::Config),
     /// Look for what is wrong, and name the command that fixes it
@@ -206,6 +213,8 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Fail> {
         Command::Openapi(openapi) => block_on(openapi.run(context)),
         Command::Migrate(migrate) => block_on(migrate.run(context)),
         Command::Admin(admin) => block_on(admin.run(context)),
+        Command::Token(token) => block_on(token.run(context)),
+        Command::Key(key) => block_on(key.run(context)),
         Command::Doctor(doctor) => block_on(doctor.run(context)),
         Command::Health(health) => block_on(health.run(context)),
         Command::Status(status) => block_on(status.run(context)),

@@ -18,9 +18,10 @@ const PULL: Duration = Duration::from_secs(2);
 const OVERLAP: Duration = Duration::from_secs(10);
 /// How far back at the start: longer than an access token lives.
 const AT_START: Duration = Duration::from_secs(16 * 60);
-/// How often keys are fetched, and the pause after an unknown one made us fetch.
-const KEYS: Duration = Duration::from_secs(600);
-const KEYS_AT_MOST: Duration = Duration::from_secs(30);
+/// How often keys are fetched, which is also how long a key that was given up is believed, and the
+/// pause after an unknown one made us fetch.
+const KEYS: Duration = Duration::from_secs(30);
+const KEYS_AT_MOST: Duration = Duration::from_secs(5);
 /// Revocations that may wait to be taken in.
 const MAILBOX: usize = 4_096;
 

@@ -6,6 +6,8 @@ use db::{Db, FromRow, Result, Sql, Tx};
 use jiff::Timestamp;
 use kernel::{AnyId, DeviceId, EventId, UserId};
 
+use crate::model::Device;
+
 /// What a device is known by, and how long.
 pub(crate) struct Secret<'a> {
     pub(crate) kind: &'a str,
@@ -303,6 +305,24 @@ pub(crate) struct ListedDevice {
     pub(crate) amr: Vec<String>,
     pub(crate) last_seen_at: Timestamp,
     pub(crate) created_at: Timestamp,
+}
+
+impl ListedDevice {
+    /// As its user sees it who asks from `current`.
+    pub(crate) fn shown(self, current: Option<DeviceId>) -> Device {
+        Device {
+            id: self.id,
+            current: current == Some(self.id),
+            kind: self.kind,
+            device_name: self.device_name,
+            device_type: self.device_type,
+            ip: self.ip,
+            user_agent: self.user_agent,
+            amr: self.amr,
+            last_seen_at: self.last_seen_at,
+            created_at: self.created_at,
+        }
+    }
 }
 
 // By the unique index that begins with user_id.

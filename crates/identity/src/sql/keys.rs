@@ -83,4 +83,21 @@ pub(crate) async fn delete_dropped(tx: &Tx, now: Timestamp) -> Result<u64> {
     DELETE_DROPPED.bind(&now).execute(tx).await
 }
 
-pub(crate) const ALL: &[&Sql] = &[&LOCK, &LIST, &LAST_RETIREMENT, &INSERT, &DELETE_DROPPED];
+const DELETE_ALL: Sql = Sql::new(
+    "identity.delete_signing_keys",
+    "DELETE FROM identity.signing_keys",
+);
+
+/// Forgets every key, and with it every token.
+pub(crate) async fn delete_all(tx: &Tx) -> Result<u64> {
+    DELETE_ALL.execute(tx).await
+}
+
+pub(crate) const ALL: &[&Sql] = &[
+    &LOCK,
+    &LIST,
+    &LAST_RETIREMENT,
+    &INSERT,
+    &DELETE_DROPPED,
+    &DELETE_ALL,
+];

@@ -9,6 +9,8 @@ mod dialect;
 mod harness;
 mod keys;
 mod login;
+#[cfg(test)]
+mod operator;
 mod passwords;
 mod profile;
 mod refresh;

@@ -1,5 +1,7 @@
 //! `meydan admin`.
 
+mod people;
+
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,11 +12,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::Context;
+use super::accounts::{Accounts, failed};
 use super::exit::{Exit, Fail};
-use super::local::{self, Local};
 use super::output::Format;
 use crate::config::Config;
-use crate::parts::{Contents, Parts, Selection};
 
 /// A password is at most 256 characters of at most 4 bytes.
 const PASSWORD_BYTES: u64 = 1024;
@@ -36,6 +37,22 @@ enum Verb {
     /// Print a new set-up link, good once for 30 minutes, while there is no admin
     #[command(after_help = "Example:\n  meydan admin setup-link")]
     SetupLink,
+    /// List accounts with a platform role
+    #[command(after_help = "Example:\n  meydan admin list -o json")]
+    List,
+    /// Give an account a platform role
+    #[command(after_help = "Examples:\n  meydan admin promote ayse@example.com\n  \
+                            meydan admin promote mehmet --role support")]
+    Promote(people::Role),
+    /// Take a platform role back; the last administrator keeps theirs
+    #[command(after_help = "Example:\n  meydan admin demote mehmet --role support")]
+    Demote(people::Role),
+    /// List the live logins of an account
+    #[command(after_help = "Example:\n  meydan admin sessions ayse@example.com")]
+    Sessions(people::Person),
+    /// Sign an account out everywhere
+    #[command(after_help = "Example:\n  meydan admin sign-out ayse@example.com")]
+    SignOut(people::Person),
 }
 
 #[derive(Debug, Args)]
@@ -49,52 +66,38 @@ struct Create {
 
 impl Admin {
     pub(crate) async fn run(&self, context: &Context) -> Result<Exit, Fail> {
-        let loaded = context.load_local(Vec::new())?;
         let given = match &self.verb {
             Verb::Create(create) => create.given()?,
-            Verb::SetupLink => None,
+            _ => None,
         };
-        let local = Local::open(&loaded.config).await?;
-        let done = self
-            .with_identity(context, &loaded.config, &local, given)
-            .await;
-        local.close().await?;
+        let accounts = Accounts::open(context).await?;
+        let done = self.on(context, &accounts, given).await;
+        accounts.close().await?;
         done.map(|()| Exit::Done)
     }
 
-    async fn with_identity(
+    async fn on(
         &self,
         context: &Context,
-        config: &Config,
-        local: &Local,
+        accounts: &Accounts,
         given: Option<SecretString>,
     ) -> Result<(), Fail> {
-        local.migrate().await?;
-        let parts = Parts {
-            selection: Selection::all(),
-            database: local.database.clone(),
-            direct: local.direct.clone(),
-            root_secret: local::root_secret(config, &kernel::SystemRng)?,
-            contents: Contents::AsIs,
-        };
-        let identity = crate::compose::identity(config, &parts)
-            .await
-            .map_err(anyhow::Error::from)?;
+        let identity = &accounts.identity;
         match &self.verb {
-            Verb::Create(create) => create.run(context, &identity, given).await,
-            Verb::SetupLink => setup_link(context, config, &identity).await,
+            Verb::Create(create) => create.run(context, identity, given).await,
+            Verb::SetupLink => setup_link(context, &accounts.config, identity).await,
+            Verb::List => people::list(context, identity).await,
+            Verb::Promote(role) => role.grant(context, identity).await,
+            Verb::Demote(role) => role.withdraw(context, identity).await,
+            Verb::Sessions(person) => person.sessions(context, identity).await,
+            Verb::SignOut(person) => person.sign_out(context, identity).await,
         }
     }
 }
 
 async fn setup_link(context: &Context, config: &Config, identity: &Identity) -> Result<(), Fail> {
-    let token = identity.issue_setup_link().await.map_err(|error| {
-        let exit = match error {
-            identity::Error::AdminExists => Exit::Conflict,
-            _ => Exit::Failure,
-        };
-        Fail::caused(exit, "making a set-up link", &error)
-    })?;
+    let token = identity.issue_setup_link().await;
+    let token = token.map_err(|error| failed("making a set-up link", &error))?;
     let minutes = identity::SETUP_LINK_TTL.as_secs() / 60;
     let url = format!("{}/setup#{}", config.public_url(), token.expose_secret());
     match context.out.format {
@@ -138,7 +141,7 @@ impl Create {
         let state = match result {
             Ok(AdminOutcome::Created(_)) => "created",
             Ok(AdminOutcome::Promoted(_)) => "promoted",
-            Ok(AdminOutcome::Unchanged(_)) => "unchanged",
+            Ok(AdminOutcome::Unchanged(_) | AdminOutcome::Demoted(_)) => "unchanged",
             Err(identity::Error::AdminPasswordMissing) => {
                 let message = format!(
                     "{} has no account, and a new one needs a password",
@@ -149,13 +152,7 @@ impl Create {
                     self.email
                 )));
             }
-            Err(error) => {
-                return Err(Fail::caused(
-                    Exit::Failure,
-                    "making an administrator",
-                    &error,
-                ));
-            }
+            Err(error) => return Err(failed("making an administrator", &error)),
         };
         match context.out.format {
             Format::Json => context

@@ -7,6 +7,8 @@ mod demo;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod start;

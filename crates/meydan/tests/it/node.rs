@@ -1,5 +1,6 @@
 //! A running `meydan up` and the people on it.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -57,13 +58,29 @@ impl Home {
 
     /// A command of the operator on this home's data.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Output> {
+        Ok(self.operator(arguments).output()?)
+    }
+
+    /// The same with something to read on its standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut command = self.operator(arguments);
+        let piped = std::process::Stdio::piped;
+        command.stdin(piped()).stdout(piped()).stderr(piped());
+        let mut child = command.spawn()?;
+        let mut stdin = child.stdin.take().context("a pipe")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        Ok(child.wait_with_output()?)
+    }
+
+    fn operator(&self, arguments: &[&str]) -> Command {
         let data = format!("storage.data_dir={}", self.data().display());
         let port = format!("http.port={}", self.port);
         let mut command = meydan(self.path());
         command
             .args(arguments)
             .args(["--set", &data, "--set", &port]);
-        Ok(command.output()?)
+        command
     }
 
     fn command(&self) -> Command {
