@@ -120,6 +120,9 @@ pub trait Credentials: Send + Sync + 'static {
         from: &From,
     ) -> Result<Option<String>, Failure>;
 
+    /// With what the user can prove again that it is them: `password`, `totp`, `passkey`, `otp`.
+    async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure>;
+
     /// Uses a WebSocket ticket up and gives the access token it stands for; once, to one caller.
     async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure>;
 }

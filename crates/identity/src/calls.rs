@@ -79,6 +79,10 @@ impl Credentials for Identity {
         Ok(self.access_behind(sha256, from).await?)
     }
 
+    async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure> {
+        Ok(Identity::ways_to_step_up(self, user).await?)
+    }
+
     async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure> {
         Ok(self.redeem_ticket(sha256).await?)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(crate) use kernel::failure::STEP_UP_REQUIRED;
 use kernel::failure::{
     FORBIDDEN, INTERNAL, INVALID_REQUEST, NOT_FOUND, RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE,
 };
@@ -234,9 +235,6 @@ kernel::error_rows! {
     ADMIN_PASSWORD_MISSING, Invalid, 0,
         "a new administrator needs a password",
         "yeni bir yönetici için parola gerekir";
-    STEP_UP_REQUIRED, Forbidden, 0,
-        "prove again that it is you: send the current password or log in anew",
-        "siz olduğunuzu yeniden kanıtlayın: şimdiki parolayı gönderin ya da yeniden giriş yapın";
     SECOND_FACTOR_REQUIRED, Unauthenticated, 0,
         "this account asks for a second factor: send it with `mfa_token` to /v1/auth/login/second-factor",
         "bu hesap ikinci bir doğrulama istiyor: `mfa_token` ile /v1/auth/login/second-factor adresine gönderin";

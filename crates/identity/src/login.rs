@@ -8,7 +8,7 @@ use crate::devices::{Account, LoggedIn, Origin};
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::limits;
-use crate::model::{Kind, STEP_UP_WINDOW_S};
+use crate::model::Kind;
 use crate::passwords::{self, Check};
 use crate::rules::{Fields, Identifier};
 use crate::second_factor::{First, Proven};
@@ -164,16 +164,11 @@ impl Identity {
 
     async fn prove_again(&self, caller: &Caller, current: Option<SecretString>) -> Result<()> {
         let Some(current) = current else {
-            let fresh = caller.auth_time.is_some_and(|at| {
-                self.clock.now().duration_since(at).as_secs() <= STEP_UP_WINDOW_S
-            });
-            return if fresh {
-                Ok(())
-            } else {
-                Err(Error::StepUpRequired {
-                    methods: vec!["password"],
-                })
-            };
+            if caller.is_fresh(self.clock.now()) {
+                return Ok(());
+            }
+            let methods = self.ways_to_step_up(caller.user).await?;
+            return Err(Error::StepUpRequired { methods });
         };
         // Whoever holds a stolen access token may not guess on here.
         let (limits, keys) = (&self.settings.limits, &self.settings.keys);

@@ -5,9 +5,6 @@ use jiff::Timestamp;
 use kernel::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
 
-/// How long after a login one may change what protects the account.
-pub(crate) const STEP_UP_WINDOW_S: i64 = 5 * 60;
-
 /// Whose account it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -143,6 +143,25 @@ impl Identity {
         }))
     }
 
+    /// With what a user can prove again that it is them.
+    pub(crate) async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>> {
+        let factors = sql::users::factors(&self.db, user).await?;
+        let mut methods = Vec::new();
+        if factors.password {
+            methods.push("password");
+        }
+        if factors.totp {
+            methods.push("totp");
+        }
+        if factors.passkeys > 0 {
+            methods.push("passkey");
+        }
+        if methods.is_empty() {
+            methods.push("otp");
+        }
+        Ok(methods)
+    }
+
     /// A random one-time token and what is stored of it.
     pub(crate) fn one_time_token(&self) -> (SecretString, Vec<u8>) {
         let token = kernel::rng::token::<32>(&*self.rng);

@@ -1,8 +1,13 @@
 //! Who is asking.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::id::{DeviceId, UserId};
+
+/// How long after proving who one is one may change what protects the account.
+pub const STEP_UP_WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// What kind of credential was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +75,14 @@ impl Caller {
         }
     }
 
+    /// Whether a person proved who they are within [`STEP_UP_WINDOW`] before `now`.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        let proved = self.auth_time.unwrap_or(Timestamp::MIN);
+        now <= proved
+            .saturating_add(STEP_UP_WINDOW)
+            .unwrap_or(Timestamp::MAX)
+    }
+
     /// Whether a bot is asking.
     pub fn is_bot(&self) -> bool {
         self.kind == CallerKind::Bot
@@ -83,4 +96,20 @@ pub struct Once {
     pub key: String,
     /// SHA-256 of method, path and body.
     pub request_hash: [u8; 32],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_fresh_for_five_minutes() {
+        let proved: Timestamp = "2026-11-20T07:00:00Z".parse().unwrap();
+        let person = Caller::user(UserId::new(1), DeviceId::new(1), Vec::new(), proved);
+        for (seconds, fresh) in [(-30, true), (0, true), (300, true), (301, false)] {
+            let now = proved + jiff::SignedDuration::from_secs(seconds);
+            assert_eq!(person.is_fresh(now), fresh, "{seconds}");
+        }
+        assert!(!Caller::bot(UserId::new(1)).is_fresh(proved));
+    }
 }

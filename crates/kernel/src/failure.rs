@@ -251,6 +251,9 @@ crate::error_rows! {
     FORBIDDEN, Forbidden, 50013,
         "you lack the permission for this",
         "bunun için yetkiniz yok";
+    STEP_UP_REQUIRED, Forbidden, 0,
+        "prove again that it is you: send the current password or log in anew",
+        "siz olduğunuzu yeniden kanıtlayın: şimdiki parolayı gönderin ya da yeniden giriş yapın";
     RATE_LIMITED, RateLimited, 0,
         "too many requests; wait for the time in Retry-After",
         "çok fazla istek; Retry-After süresi kadar bekleyin";

@@ -12,6 +12,7 @@
 
 #![warn(missing_docs)]
 
+pub mod api_key;
 pub mod caller;
 pub mod check;
 pub mod clock;
@@ -30,7 +31,7 @@ pub mod role;
 pub mod text;
 pub mod time;
 
-pub use caller::{Caller, CallerKind, Once};
+pub use caller::{Caller, CallerKind, Once, STEP_UP_WINDOW};
 pub use check::Check;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use event::Event;

@@ -67,6 +67,7 @@ pub(crate) fn migrations() -> Vec<db::Migrations> {
 /// Every error code of the product.
 pub(crate) fn errors() -> Vec<&'static kernel::ErrorRow> {
     [
+        kernel::failure::ERRORS,
         web_kit::ERRORS,
         identity::ERRORS,
         communities::ERRORS,
@@ -365,17 +366,21 @@ async fn first_admin(
     Ok((false, Some(identity.issue_setup_link().await?)))
 }
 
-/// Judges tokens: fed with keys and revocations, and asks applications for bots.
+/// Judges tokens: fed with keys and revocations, and asks the issuers of everything else.
 async fn verifier(
     config: &Config,
     contexts: &Contexts,
     ground: &Ground,
 ) -> Result<Arc<TokenVerifier>, Error> {
     let auth = &config.auth;
-    let bots = Arc::new(credentials::Bots(contexts.applications.clone()));
+    let issuers = Arc::new(credentials::Issuers {
+        applications: contexts.applications.clone(),
+        credentials: contexts.identity.clone(),
+        identity: contexts.identity.clone(),
+    });
     let clock = Arc::clone(&ground.clock);
-    let verifier = TokenVerifier::new(&auth.issuer, &auth.audience.access, clock).with_opaque(bots);
-    let verifier = Arc::new(verifier);
+    let verifier = TokenVerifier::new(&auth.issuer, &auth.audience.access, clock);
+    let verifier = Arc::new(verifier.with_opaque(issuers));
     let source: Arc<dyn Credentials> = contexts.identity.clone();
     let feed = credentials::Feed::new(
         Arc::clone(&verifier),

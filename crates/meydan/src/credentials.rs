@@ -1,16 +1,17 @@
-//! Feeds the token verifier: keys, revocations, and whom a bot's token stands for.
+//! Feeds the token verifier: keys, revocations, and what only the issuers can judge.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::{Applications, Credentials};
+use contracts::identity::From;
+use contracts::{Applications, Credentials, Identity};
 use infra::fanout::{Body, Control, Deliveries, Fanout, Topic};
-use kernel::{Caller, Failure, SharedClock};
+use kernel::{Caller, DeviceId, Failure, PlatformRole, SharedClock, UserId};
 use runtime::Lifecycle;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
-use web_kit::{OpaqueTokens, PublicKey, TokenVerifier};
+use web_kit::{Meta, OpaqueTokens, PublicKey, TokenVerifier};
 
 /// How often revocations are asked for, and how far back: the overlap covers transactions that
 /// commit late.
@@ -25,17 +26,53 @@ const KEYS_AT_MOST: Duration = Duration::from_secs(5);
 /// Revocations that may wait to be taken in.
 const MAILBOX: usize = 4_096;
 
-/// Bot tokens, as applications know them.
-pub(crate) struct Bots(pub(crate) Arc<dyn Applications>);
+/// What the verifier asks of the contexts that issue credentials.
+pub(crate) struct Issuers {
+    pub(crate) applications: Arc<dyn Applications>,
+    pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) identity: Arc<dyn Identity>,
+}
 
 #[async_trait]
-impl OpaqueTokens for Bots {
+impl OpaqueTokens for Issuers {
     async fn resolve_bot(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure> {
         Ok(self
-            .0
+            .applications
             .resolve_token(sha256)
             .await?
             .map(|bot| Caller::bot(bot.bot)))
+    }
+
+    async fn resolve_api_key(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        self.credentials.resolve_api_key(sha256).await
+    }
+
+    async fn access_for_cookie(
+        &self,
+        sha256: [u8; 32],
+        from: &Meta,
+    ) -> Result<Option<String>, Failure> {
+        let from = From {
+            ip: from.ip,
+            user_agent: from.user_agent.clone(),
+        };
+        self.credentials.access_for_cookie(sha256, &from).await
+    }
+
+    async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure> {
+        self.credentials.take_ticket(sha256).await
+    }
+
+    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        self.identity.roles(user).await
+    }
+
+    async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure> {
+        self.credentials.ways_to_step_up(user).await
+    }
+
+    async fn device_is_live(&self, device: DeviceId) -> Result<bool, Failure> {
+        self.credentials.device_is_live(device).await
     }
 }
 
@@ -149,7 +186,9 @@ impl Feed {
                 Body::Control(Control::DevicesRevoked(devices)) => {
                     self.verifier.revoke(devices, self.clock.now());
                 }
-                Body::Control(Control::BotTokenRevoked(bot)) => self.verifier.forget_bot(*bot),
+                Body::Control(Control::BotTokenRevoked(user) | Control::ApiKeyRevoked(user)) => {
+                    self.verifier.forget_secrets(*user);
+                }
                 Body::Control(_) | Body::Dispatch(_) => {}
             }
         }

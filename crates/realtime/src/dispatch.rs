@@ -159,8 +159,8 @@ impl Worker {
                     }
                 }
             }
-            // New rights were fetched before it came here.
-            Control::AccessChanged { .. } => {}
+            // New rights were fetched before it came here, and keys open no sockets.
+            Control::AccessChanged { .. } | Control::ApiKeyRevoked(_) => {}
             Control::DevicesRevoked(devices) => {
                 for device in devices {
                     let sessions = self
@@ -211,7 +211,8 @@ impl Worker {
             | Control::ClassChanged { .. }
             | Control::AccessChanged { .. }
             | Control::DevicesRevoked(_)
-            | Control::BotTokenRevoked(_) => {}
+            | Control::BotTokenRevoked(_)
+            | Control::ApiKeyRevoked(_) => {}
         }
     }
 

@@ -3,13 +3,11 @@
 //! The verifier is the product's own with a test key: a test's caller holds a real signed token,
 //! so a route that forgets its guard, or a guard that forgets its check, shows.
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use async_trait::async_trait;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::Router;
 use axum::body::Body;
@@ -22,10 +20,13 @@ use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use kernel::{Caller, Failure, SharedClock, SystemClock, SystemRng, UserId};
+use kernel::{Caller, CallerKind, SharedClock, SystemClock, SystemRng, UserId};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use web_kit::{OnStale, OpaqueTokens, Peer, PublicKey, StackOptions, TokenVerifier};
+use web_kit::{OnStale, Peer, PublicKey, StackOptions, TokenVerifier};
+
+use crate::issuers::TestIssuers;
+pub use crate::issuers::{api_key, bot_token, cookie, grant, ticket};
 
 /// Issuer and audience of test tokens; the defaults of the product.
 pub const ISSUER: &str = "my-auth-service";
@@ -40,9 +41,6 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const MOST: usize = 64 * 1024 * 1024;
 /// `exp` of test tokens: the year 2200, whatever clock a test uses.
 const FAR: i64 = 7_258_118_400;
-
-/// Tokens of test bots, by SHA-256, as the applications context would answer.
-static BOTS: Mutex<Option<HashMap<[u8; 32], Caller>>> = Mutex::new(None);
 
 /// What stands in `Authorization`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,10 +113,11 @@ impl Credential {
         match self {
             Self::Nobody => Ok(None),
             Self::Header(text) => Ok(Some(text.clone())),
-            Self::Caller(caller) if caller.is_bot() => {
-                Ok(Some(format!("Bot {}", bot_token(caller.user))))
-            }
-            Self::Caller(caller) => Ok(Some(format!("Bearer {}", access_token(caller)?))),
+            Self::Caller(caller) => Ok(Some(match caller.kind {
+                CallerKind::Bot => format!("Bot {}", bot_token(caller.user)),
+                CallerKind::ApiKey => format!("Bearer {}", api_key(caller)),
+                CallerKind::User => format!("Bearer {}", access_token(caller)?),
+            })),
         }
     }
 }
@@ -151,11 +150,14 @@ pub fn access_token(caller: &Caller) -> Result<String> {
     let device = caller
         .device
         .map_or_else(|| caller.user.to_string(), |id| id.to_string());
-    let claims = json!({
+    let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "type": "access",
         "sub": caller.user.to_string(), "sid": device, "jti": "1", "iat": 0, "exp": FAR,
         "auth_time": caller.auth_time.unwrap_or_default().as_second(), "amr": caller.amr,
     });
+    if let (Some(staff), Some(claims)) = (caller.act, claims.as_object_mut()) {
+        claims.insert("act".to_owned(), json!({ "sub": staff.to_string() }));
+    }
     sign(
         &json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": KID }),
         &claims,
@@ -209,31 +211,6 @@ pub fn public_key() -> Result<PublicKey> {
     })
 }
 
-/// Returns a bot's token, known to every [`verifier`] of this process.
-pub fn bot_token(bot: UserId) -> String {
-    let token = format!(
-        "{}.AAAA.test-secret-of-a-bot-{bot}",
-        URL_SAFE_NO_PAD.encode(bot.to_string())
-    );
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest.as_ref());
-    let mut bots = BOTS.lock().unwrap_or_else(PoisonError::into_inner);
-    bots.get_or_insert_default()
-        .insert(sha256, Caller::bot(bot));
-    token
-}
-
-struct TestBots;
-
-#[async_trait]
-impl OpaqueTokens for TestBots {
-    async fn resolve_bot(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure> {
-        let bots = BOTS.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(bots.as_ref().and_then(|bots| bots.get(&sha256).cloned()))
-    }
-}
-
 /// Returns a verifier that accepts the tokens made here, without anybody feeding it revocations.
 ///
 /// # Errors
@@ -242,7 +219,7 @@ impl OpaqueTokens for TestBots {
 pub fn verifier() -> Result<Arc<TokenVerifier>> {
     let verifier = TokenVerifier::new(ISSUER, AUDIENCE, Arc::new(SystemClock))
         .on_stale(OnStale::Allow)
-        .with_opaque(Arc::new(TestBots));
+        .with_opaque(Arc::new(TestIssuers));
     verifier.set_keys(vec![public_key()?]);
     Ok(Arc::new(verifier))
 }

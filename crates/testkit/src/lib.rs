@@ -9,6 +9,7 @@ pub mod database;
 pub mod fakes;
 pub mod gateway;
 pub mod http;
+mod issuers;
 pub mod servers;
 
 pub use database::{TestDb, prepare_all};

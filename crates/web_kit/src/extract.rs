@@ -1,6 +1,4 @@
-//! What handlers take: who calls, and the typed parts of a request.
-
-use std::ops::Deref;
+//! What handlers take: the typed parts of a request. Who calls is in `callers.rs`.
 
 use axum::body::Bytes;
 use axum::extract::path::ErrorKind as PathError;
@@ -18,59 +16,9 @@ use crate::body::Stalled;
 use crate::fail::{
     BODY_BROKEN, BODY_TIMEOUT, BODY_TOO_LARGE, Fail, MALFORMED_JSON, UNSUPPORTED_TYPE,
 };
-use crate::guard::Admission;
 use crate::render::is_dialect;
-use crate::table::Policy;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// Anybody may call; the handler knows nothing of who does.
-#[derive(Clone, Copy, Debug)]
-pub struct Public;
-
-impl<S: Send + Sync> FromRequestParts<S> for Public {
-    type Rejection = Fail;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fail> {
-        match parts.extensions.get::<Admission>() {
-            Some(admission) if admission.policy == Policy::Public => Ok(Self),
-            _ => Err(disagreement(parts, "Public")),
-        }
-    }
-}
-
-/// Whoever is logged in, person or bot.
-#[derive(Clone, Debug)]
-pub struct Caller(pub kernel::Caller);
-
-impl Deref for Caller {
-    type Target = kernel::Caller;
-
-    fn deref(&self) -> &kernel::Caller {
-        &self.0
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Fail;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fail> {
-        match parts.extensions.get::<Admission>() {
-            Some(Admission {
-                policy: Policy::Caller,
-                caller: Some(verified),
-            }) => Ok(Self(verified.caller.clone())),
-            _ => Err(disagreement(parts, "Caller")),
-        }
-    }
-}
-
-/// A handler's type and its operation's policy disagree: a mistake of ours, answered with 500.
-fn disagreement(parts: &Parts, extractor: &str) -> Fail {
-    let place = format!("{} {}", parts.method, parts.uri.path());
-    let cause = format!("the handler of {place} takes {extractor}, its operation says otherwise");
-    Fail(INTERNAL.fail().because(cause))
-}
 
 /// A JSON body, or as an answer a JSON body with status 200.
 #[derive(Clone, Copy, Debug)]

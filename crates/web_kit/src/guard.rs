@@ -6,34 +6,42 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::Limited;
-use kernel::failure::{INTERNAL, RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE};
-use kernel::{Failure, Rule};
+use kernel::failure::{
+    FORBIDDEN, INTERNAL, RATE_LIMITED, STEP_UP_REQUIRED, UNAUTHENTICATED, UNAVAILABLE,
+};
+use kernel::{Caller, CallerKind, Failure, PlatformRole, Rule};
 
 use crate::address::Meta;
+use crate::demands::{Demands, Policy, Refused, opens};
 use crate::fail::{BODY_TOO_LARGE, Fail, STORAGE_FULL};
 use crate::limits;
 use crate::stack::Shared;
-use crate::table::{Doc, Policy, WhenFull};
+use crate::table::{Doc, WhenFull};
 use crate::tokens::{Verified, VerifyError};
 
 /// When to come back to a full disk.
 const FULL_PAUSE: Duration = Duration::from_secs(30);
+
+/// Names the member of staff who acts in the user's name, for the page's banner.
+const IMPERSONATED_BY: HeaderName = HeaderName::from_static("x-impersonated-by");
 
 /// What was decided about the caller; extractors read it.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     pub(crate) policy: Policy,
     pub(crate) caller: Option<Verified>,
+    /// The platform roles of the caller, where the operation is for staff.
+    pub(crate) roles: Vec<PlatformRole>,
 }
 
 /// What one operation demands.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    policy: Policy,
+    demands: Demands,
     rule: Option<Rule>,
     bucket: String,
     major: Option<usize>,
@@ -45,7 +53,7 @@ impl Guard {
     pub(crate) fn new(method: &Method, template: &str, doc: &Doc) -> Self {
         let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         Self {
-            policy: doc.policy,
+            demands: doc.demands,
             rule: doc.rule,
             bucket: limits::bucket(method, template),
             major: limits::major_segment(template),
@@ -99,21 +107,30 @@ async fn admit(guard: &Guard, mut request: Request) -> Result<(Request, HeaderMa
     if guard.needs_space && shared.storage.as_ref().is_some_and(|is_full| is_full()) {
         return Err(Box::new(STORAGE_FULL.fail().retry_after(FULL_PAUSE).into()));
     }
-    let caller = match guard.policy {
+    let caller = match guard.demands.policy {
         Policy::Public => None,
-        Policy::Caller => {
+        Policy::Caller | Policy::Staff(_) => {
             let who = authenticate(&shared, &meta, request.headers()).await;
             Some(who.map_err(|failure| Box::new(failure.into()))?)
         }
     };
-    let headers = limit(guard, &shared, &meta, caller.as_ref(), request.uri().path()).await?;
+    let mut headers = limit(guard, &shared, &meta, caller.as_ref(), request.uri().path()).await?;
+    let mut roles = Vec::new();
+    if let Some(verified) = &caller {
+        headers.extend(banner(&verified.caller));
+        roles = match authorize(&guard.demands, &shared, &verified.caller).await {
+            Ok(roles) => roles,
+            Err(failure) => return Err(Box::new(Refusal { failure, headers })),
+        };
+    }
     let max_body = guard.max_body.unwrap_or(shared.body_limit);
     if announced(request.headers()).is_some_and(|length| length > max_body) {
         return Err(Box::new(BODY_TOO_LARGE.fail().into()));
     }
     request.extensions_mut().insert(Admission {
-        policy: guard.policy,
+        policy: guard.demands.policy,
         caller,
+        roles,
     });
     let request = request.map(|body| Body::new(Limited::new(body, max_body)));
     Ok((request, headers))
@@ -141,6 +158,10 @@ async fn authenticate(
         return Err(UNAUTHENTICATED.fail());
     }
     match shared.verifier.verified(credential).await {
+        // Keys belong to everything but the chat surface.
+        Ok(verified) if meta.dialect && verified.caller.kind == CallerKind::ApiKey => {
+            Err(UNAUTHENTICATED.fail())
+        }
         Ok(verified) => {
             tracing::Span::current().record("user.id", verified.caller.user.get());
             Ok(verified)
@@ -148,6 +169,40 @@ async fn authenticate(
         Err(VerifyError::Invalid) => Err(UNAUTHENTICATED.fail()),
         Err(VerifyError::Unavailable(cause)) => Err(UNAVAILABLE.fail().because(cause)),
     }
+}
+
+/// Judges whether a known caller may call; returns the roles that were asked for.
+async fn authorize(
+    demands: &Demands,
+    shared: &Shared,
+    caller: &Caller,
+) -> Result<Vec<PlatformRole>, Failure> {
+    let away = |cause| UNAVAILABLE.fail().because(cause);
+    match demands.judge(caller, shared.clock.now()) {
+        Ok(()) => {}
+        Err(Refused::Forbidden) => return Err(FORBIDDEN.fail()),
+        Err(Refused::StepUp) => {
+            let methods = shared.verifier.ways_to_step_up(caller.user).await;
+            let methods = methods.map_err(away)?;
+            return Err(STEP_UP_REQUIRED.fail().extra("methods", methods));
+        }
+    }
+    let Some(wanted) = demands.roles() else {
+        return Ok(Vec::new());
+    };
+    // Asked for each time: a role that was taken away is gone with the next request.
+    let held = shared.verifier.roles(caller.user).await.map_err(away)?;
+    if opens(wanted, &held) {
+        Ok(held)
+    } else {
+        Err(FORBIDDEN.fail())
+    }
+}
+
+/// Tells whoever shows the answer that a member of staff acts in the user's name.
+fn banner(caller: &Caller) -> Option<(HeaderName, HeaderValue)> {
+    let staff = HeaderValue::try_from(caller.act?.to_string()).ok()?;
+    Some((IMPERSONATED_BY, staff))
 }
 
 /// Counts the request; returns headers for the answer, or the refusal.

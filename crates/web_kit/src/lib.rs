@@ -22,8 +22,10 @@
 
 mod address;
 mod body;
+mod callers;
 mod cookie;
 mod cors;
+mod demands;
 mod docs;
 mod extract;
 pub mod fail;
@@ -41,10 +43,12 @@ mod table;
 mod tokens;
 
 pub use address::{Meta, Network, NetworkError, Peer};
+pub use callers::{Caller, Public, Staff};
 pub use cookie::{HOST_COOKIE, LOOPBACK_COOKIE, session_cookie};
 pub use cors::Cors;
+pub use demands::{Acting, Demands, Login, Policy, Whom};
 pub use docs::docs;
-pub use extract::{Caller, Json, Once, OptionalJson, Path, Public, Query};
+pub use extract::{Json, Once, OptionalJson, Path, Query};
 pub use fail::{ERRORS, Fail, Result};
 pub use metrics::METRICS;
 pub use opaque::OpaqueTokens;
@@ -52,7 +56,7 @@ pub use ops::{Details, Scrape, ops};
 pub use reply::{Created, NoContent, Replayed};
 pub use serve::{Io, ServeOptions, Slot, serve};
 pub use stack::{StackOptions, stack};
-pub use table::{Doc, Operation, Policy, Routes, Table};
+pub use table::{Doc, Operation, Routes, Table};
 pub use tokens::{OnStale, PublicKey, TokenVerifier, Verified, VerifyError};
 
 pub use openapi::openapi;

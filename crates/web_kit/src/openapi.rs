@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::http::Method;
-use kernel::ErrorRow;
-use kernel::failure::{INTERNAL, INVALID_REQUEST, RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE};
+use kernel::failure::{
+    FORBIDDEN, INTERNAL, INVALID_REQUEST, RATE_LIMITED, STEP_UP_REQUIRED, UNAUTHENTICATED,
+    UNAVAILABLE,
+};
+use kernel::{ErrorRow, PlatformRole};
 use serde_json::json;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths,
@@ -19,9 +22,10 @@ use utoipa::openapi::{
     ResponseBuilder,
 };
 
+use crate::demands::{Login, Policy};
 use crate::fail::{BODY_TOO_LARGE, MALFORMED_JSON, STORAGE_FULL, UNSUPPORTED_TYPE};
 use crate::render;
-use crate::table::{Operation, Policy, Table, WhenFull};
+use crate::table::{Operation, Table, WhenFull};
 
 /// Makes the document of several tables.
 pub fn openapi(tables: &[&Table]) -> OpenApi {
@@ -30,7 +34,8 @@ pub fn openapi(tables: &[&Table]) -> OpenApi {
         .schema("Problem", problem_schema())
         .schema("DialectError", dialect_schema())
         .security_scheme("bearer", bearer())
-        .security_scheme("bot", bot());
+        .security_scheme("bot", bot())
+        .security_scheme("apiKey", key());
     let mut tags = Vec::new();
     // Sorted, so that the document does not depend on the order of tables.
     let mut schemas = BTreeMap::new();
@@ -86,7 +91,7 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
         .operation_id(Some(operation.id.clone()))
         .tag(operation.tag)
         .summary(Some(doc.summary))
-        .description(doc.description);
+        .description(description(operation));
     for name in path_parameters(operation.path) {
         built = built.parameter(
             ParameterBuilder::new()
@@ -109,14 +114,7 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
             .content("application/json", content);
         built = built.request_body(Some(body.build()));
     }
-    if operation.policy == Policy::Caller {
-        built = built.security(SecurityRequirement::new("bearer", [""; 0]));
-        if operation.dialect {
-            built = built.security(SecurityRequirement::new("bot", [""; 0]));
-        }
-    } else {
-        built = built.securities(Some([SecurityRequirement::default()]));
-    }
+    built = built.securities(Some(securities(operation)));
     for (status, schema, example) in &doc.answers {
         let mut answer = ResponseBuilder::new().description(doc.summary);
         if let Some(schema) = schema {
@@ -128,6 +126,51 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
         built = built.response(status.to_string(), error_answer(operation, status, &rows));
     }
     built.build()
+}
+
+/// The credentials that an operation takes.
+fn securities(operation: &Operation) -> Vec<SecurityRequirement> {
+    let demands = &operation.demands;
+    if demands.policy == Policy::Public {
+        return vec![SecurityRequirement::default()];
+    }
+    let mut all = vec![SecurityRequirement::new("bearer", [""; 0])];
+    if operation.dialect && demands.admits_programs() {
+        all.push(SecurityRequirement::new("bot", [""; 0]));
+    }
+    if !operation.dialect && demands.admits_programs() {
+        all.extend(
+            demands
+                .scope
+                .map(|scope| SecurityRequirement::new("apiKey", [scope])),
+        );
+    }
+    all
+}
+
+/// The text for people, with what is demanded of the caller behind it.
+fn description(operation: &Operation) -> Option<String> {
+    let demands = &operation.demands;
+    let mut lines: Vec<String> = operation
+        .doc
+        .description
+        .map(str::to_owned)
+        .into_iter()
+        .collect();
+    if let Some(roles) = demands.roles() {
+        let mut words: Vec<_> = roles.iter().map(|role| role.word()).collect();
+        if !roles.contains(&PlatformRole::Superadmin) {
+            words.push(PlatformRole::Superadmin.word());
+        }
+        lines.push(format!("For staff: {}.", words.join(", ")));
+    }
+    if demands.login == Login::Fresh {
+        lines.push("Needs a login that was proved in the last five minutes.".to_owned());
+    }
+    if demands.policy != Policy::Public && !demands.admits_impersonation() {
+        lines.push("Not while acting in a user's name.".to_owned());
+    }
+    (!lines.is_empty()).then(|| lines.join("\n\n"))
 }
 
 fn content(schema: RefOr<Schema>, example: Option<serde_json::Value>) -> Content {
@@ -160,8 +203,17 @@ fn path_schema(name: &str) -> RefOr<Schema> {
 fn errors(operation: &Operation) -> BTreeMap<u16, Vec<&'static ErrorRow>> {
     let doc = &operation.doc;
     let mut rows: Vec<&'static ErrorRow> = doc.errors.clone();
-    if operation.policy == Policy::Caller {
+    let demands = &operation.demands;
+    if demands.policy != Policy::Public {
         rows.extend([&UNAUTHENTICATED, &UNAVAILABLE]);
+        // Keys are known everywhere outside the chat surface, and mostly refused.
+        let some_refused = !demands.admits_programs() || !demands.admits_impersonation();
+        if !operation.dialect || some_refused {
+            rows.push(&FORBIDDEN);
+        }
+    }
+    if demands.login == Login::Fresh {
+        rows.push(&STEP_UP_REQUIRED);
     }
     if doc.body.is_some() {
         rows.extend([
@@ -174,7 +226,7 @@ fn errors(operation: &Operation) -> BTreeMap<u16, Vec<&'static ErrorRow>> {
     if doc.once || !doc.parameters.is_empty() || operation.path.contains('{') {
         rows.push(&INVALID_REQUEST);
     }
-    if operation.limit.is_some() || (operation.dialect && operation.policy == Policy::Caller) {
+    if operation.limit.is_some() || (operation.dialect && demands.policy == Policy::Caller) {
         rows.push(&RATE_LIMITED);
     }
     if operation.method != Method::GET && operation.doc.when_full == WhenFull::Refused {
@@ -308,4 +360,14 @@ fn bearer() -> SecurityScheme {
 fn bot() -> SecurityScheme {
     let value = ApiKeyValue::with_description("Authorization", "`Bot <token>`, chat surface only.");
     SecurityScheme::ApiKey(ApiKey::Header(value))
+}
+
+fn key() -> SecurityScheme {
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("myd_sk_…")
+        .description(Some(
+            "An API key that holds the scope, not on the chat surface.",
+        ));
+    SecurityScheme::Http(scheme.build())
 }

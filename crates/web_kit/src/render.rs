@@ -95,6 +95,16 @@ pub(crate) fn apply(response: &mut Response, failure: &Failure, meta: &Meta, pat
                 .entry(RATE_SCOPE)
                 .or_insert(HeaderValue::from_static("user"));
         }
+        // RFC 9470 §3: the token is good, the proof behind it too old.
+        ErrorKind::Forbidden if failure.row.code == failure::STEP_UP_REQUIRED.code => {
+            let challenge = format!(
+                "Bearer error=\"insufficient_user_authentication\", max_age={}",
+                kernel::STEP_UP_WINDOW.as_secs()
+            );
+            headers.extend(
+                HeaderValue::try_from(challenge).map(|challenge| (WWW_AUTHENTICATE, challenge)),
+            );
+        }
         ErrorKind::Unauthenticated if !meta.dialect => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -9,26 +9,16 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
-use kernel::{ErrorRow, Rule};
+use kernel::{ErrorRow, PlatformRole, Rule};
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::{Ref, Schema};
 use utoipa::openapi::{RefOr, Required};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::demands::{Acting, Demands, Login, Policy, Whom};
 use crate::guard::{self, Guard};
 use crate::render::is_dialect;
-
-/// Who may call an operation.
-///
-/// It is carried out before the handler; the handler's extractor (`Public`, `Caller`) must agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// Anybody; a token is not even looked at.
-    Public,
-    /// Whoever is logged in.
-    Caller,
-}
 
 /// The schemas a document needs, by name.
 pub(crate) type Schemas = Vec<(String, RefOr<Schema>)>;
@@ -47,7 +37,7 @@ pub(crate) enum WhenFull {
 pub struct Doc {
     pub(crate) summary: &'static str,
     pub(crate) description: Option<&'static str>,
-    pub(crate) policy: Policy,
+    pub(crate) demands: Demands,
     pub(crate) rule: Option<Rule>,
     pub(crate) max_body: Option<usize>,
     pub(crate) when_full: WhenFull,
@@ -66,7 +56,7 @@ impl Doc {
         Self {
             summary,
             description: None,
-            policy: Policy::Caller,
+            demands: Demands::new(),
             rule: None,
             max_body: None,
             when_full: WhenFull::Refused,
@@ -98,7 +88,43 @@ impl Doc {
     /// Says who may call.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.demands.policy = policy;
+        self
+    }
+
+    /// Lets only people with one of these platform roles call, as themselves; the handler takes
+    /// [`crate::Staff`]. A superadmin is always one.
+    #[must_use]
+    pub fn staff(self, roles: &'static [PlatformRole]) -> Self {
+        self.policy(Policy::Staff(roles))
+    }
+
+    /// Demands that the login was proved in the last five minutes. It shuts bots, keys and
+    /// impersonation out: none of them can prove anything again.
+    #[must_use]
+    pub fn step_up(mut self) -> Self {
+        self.demands.login = Login::Fresh;
+        self
+    }
+
+    /// Lets API keys call that hold this scope. Without one no key may.
+    #[must_use]
+    pub fn scope(mut self, scope: &'static str) -> Self {
+        self.demands.scope = Some(scope);
+        self
+    }
+
+    /// Lets only people call: no bots, no keys.
+    #[must_use]
+    pub fn people_only(mut self) -> Self {
+        self.demands.whom = Whom::People;
+        self
+    }
+
+    /// Refuses a member of staff who acts in a user's name.
+    #[must_use]
+    pub fn not_while_impersonating(mut self) -> Self {
+        self.demands.acting = Acting::Refused;
         self
     }
 
@@ -241,6 +267,8 @@ pub struct Operation {
     pub summary: &'static str,
     /// Who may call.
     pub policy: Policy,
+    /// The same with everything else that is demanded of the caller.
+    pub demands: Demands,
     /// How often.
     pub limit: Option<Rule>,
     /// Whether it speaks the chat dialect.
@@ -394,7 +422,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             id: format!("{}.{}", self.name, function_name::<H>()),
             tag: self.name,
             summary: doc.summary,
-            policy: doc.policy,
+            policy: doc.demands.policy,
+            demands: doc.demands,
             limit: doc.rule,
             dialect: is_dialect(path),
             doc,

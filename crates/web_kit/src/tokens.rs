@@ -8,11 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use kernel::{Caller, DeviceId, SharedClock, UserId};
+use kernel::{Caller, DeviceId, Failure, PlatformRole, SharedClock, UserId, api_key};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use crate::opaque::{OpaqueCache, OpaqueTokens};
+use crate::address::Meta;
+use crate::opaque::{Kind, OpaqueCache, OpaqueTokens};
 
 /// How far clocks of issuer and verifier may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -97,6 +98,13 @@ struct Claims {
     auth_time: i64,
     #[serde(default)]
     amr: Vec<String>,
+    act: Option<Act>,
+}
+
+/// Who acts in the user's name (RFC 8693 §4.1).
+#[derive(Deserialize)]
+struct Act {
+    sub: String,
 }
 
 /// The only header fields an access token of ours has; anything else (`jku`, `jwk`, `x5u`,
@@ -146,7 +154,7 @@ impl TokenVerifier {
         self
     }
 
-    /// Adds the judge of bot tokens; without one they are all bad.
+    /// Adds the judge of what is no access token; without one all of that is bad.
     #[must_use]
     pub fn with_opaque(mut self, tokens: Arc<dyn OpaqueTokens>) -> Self {
         self.opaque = Some(OpaqueCache::new(tokens, Arc::clone(&self.clock)));
@@ -195,14 +203,16 @@ impl TokenVerifier {
         revoked.until.retain(|_, until| *until > now);
     }
 
-    /// Forgets what was cached about one bot's tokens, when its token was changed or taken away.
-    pub fn forget_bot(&self, bot: UserId) {
+    /// Forgets what was cached about a bot's tokens or a person's API keys, when one was changed or
+    /// taken away.
+    pub fn forget_secrets(&self, user: UserId) {
         if let Some(opaque) = &self.opaque {
-            opaque.forget(bot);
+            opaque.forget(user);
         }
     }
 
-    /// Tells who calls: `Bearer x`, `Bot x` or a bare access token.
+    /// Tells who calls: `Bearer x` with an access token or an API key, `Bot x`, or a bare access
+    /// token.
     ///
     /// # Errors
     ///
@@ -222,19 +232,68 @@ impl TokenVerifier {
     pub async fn verified(&self, credential: &str) -> Result<Verified, VerifyError> {
         match credential.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.access_token(token)
+                if !api_key::is_one(token) {
+                    return self.access_token(token);
+                }
+                // The checksum spares us questions about mistyped and invented keys.
+                api_key::prefix(token).ok_or(VerifyError::Invalid)?;
+                self.opaque_token(Kind::ApiKey, token).await
             }
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bot") => {
-                let opaque = self.opaque.as_ref().ok_or(VerifyError::Invalid)?;
-                let caller = opaque.resolve(token).await?;
-                Ok(Verified {
-                    caller,
-                    expires_at: None,
-                })
+                self.opaque_token(Kind::Bot, token).await
             }
             Some(_) => Err(VerifyError::Invalid),
             None => self.access_token(credential),
         }
+    }
+
+    /// Tells who calls by the cookie of a browser session. Whether the request comes from a page
+    /// of ours is not looked at here.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::verify`].
+    pub async fn cookie(&self, cookie: &str, from: &Meta) -> Result<Verified, VerifyError> {
+        let token = self.opaque()?.behind(cookie, from).await?;
+        self.access_token(&token)
+    }
+
+    /// Tells whom a WebSocket ticket stands for, and uses it up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::verify`].
+    pub async fn ticket(&self, ticket: &str) -> Result<Verified, VerifyError> {
+        let token = self.opaque()?.take_ticket(ticket).await?;
+        self.access_token(&token)
+    }
+
+    /// Asks for the platform roles of a user; nothing is remembered.
+    pub(crate) async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        match &self.opaque {
+            Some(opaque) => opaque.issuer().roles(user).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Asks with what a user can prove again that it is them.
+    pub(crate) async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure> {
+        match &self.opaque {
+            Some(opaque) => opaque.issuer().ways_to_step_up(user).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn opaque(&self) -> Result<&OpaqueCache, VerifyError> {
+        self.opaque.as_ref().ok_or(VerifyError::Invalid)
+    }
+
+    async fn opaque_token(&self, kind: Kind, token: &str) -> Result<Verified, VerifyError> {
+        let caller = self.opaque()?.resolve(kind, token).await?;
+        Ok(Verified {
+            caller,
+            expires_at: None,
+        })
     }
 
     fn access_token(&self, token: &str) -> Result<Verified, VerifyError> {
@@ -279,7 +338,11 @@ impl TokenVerifier {
         let device: DeviceId = claims.sid.parse().or(Err(VerifyError::Invalid))?;
         let auth_time = time(claims.auth_time)?;
         self.check_revoked(device, now)?;
-        let caller = Caller::user(user, device, claims.amr, auth_time);
+        let act = claims.act.map(|act| act.sub.parse());
+        let caller = Caller {
+            act: act.transpose().or(Err(VerifyError::Invalid))?,
+            ..Caller::user(user, device, claims.amr, auth_time)
+        };
         Ok(Verified {
             caller,
             expires_at: Some(expires_at),

@@ -49,6 +49,7 @@ const ACCESS_CHANGED: u8 = 5;
 const CLASS_CHANGED: u8 = 6;
 const DEVICES_REVOKED: u8 = 7;
 const BOT_TOKEN_REVOKED: u8 = 8;
+const API_KEY_REVOKED: u8 = 9;
 
 /// More than head, names and lengths of any usual record take.
 const HEAD_BYTES: usize = 96;
@@ -195,6 +196,7 @@ fn put_control(out: &mut BytesMut, control: &Control) {
             put_ids(out, devices);
         }
         Control::BotTokenRevoked(bot) => put_kind_and_id(out, BOT_TOKEN_REVOKED, *bot),
+        Control::ApiKeyRevoked(owner) => put_kind_and_id(out, API_KEY_REVOKED, *owner),
     }
 }
 
@@ -215,6 +217,7 @@ fn take_control(input: &mut Input) -> Result<Control, FanoutError> {
         },
         DEVICES_REVOKED => Control::DevicesRevoked(input.ids()?),
         BOT_TOKEN_REVOKED => Control::BotTokenRevoked(input.id()?),
+        API_KEY_REVOKED => Control::ApiKeyRevoked(input.id()?),
         _ => return Err(malformed("unknown control")),
     })
 }

@@ -92,4 +92,6 @@ pub enum Control {
     DevicesRevoked(Vec<DeviceId>),
     /// The token of this bot is void; its sockets close.
     BotTokenRevoked(UserId),
+    /// An API key of this person is void.
+    ApiKeyRevoked(UserId),
 }

@@ -7,13 +7,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use kernel::failure::{FORBIDDEN, INTERNAL, NOT_FOUND, RATE_LIMITED, UNAVAILABLE};
-use kernel::{ErrorKind, ErrorRow, FieldError, ManualClock, Page, Rule, UserId};
+use kernel::{ErrorKind, ErrorRow, FieldError, ManualClock, Page, PlatformRole, Rule, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use web_kit::{
     Caller, Created, Doc, Json, Meta, NoContent, Once, OptionalJson, Path, Policy, Public, Query,
-    Replayed, Result, Table,
+    Replayed, Result, Staff, Table,
 };
 
 pub(crate) const SLOWMODE: ErrorRow = ErrorRow {
@@ -113,6 +113,22 @@ pub(crate) fn table() -> Table {
         .get("/v1/meta", meta, public())
         .get("/v1/large", large, public())
         .get("/v1/undeclared", me, Doc::new("No policy given"))
+        .get(
+            "/v1/staff",
+            staff,
+            Doc::new("For support").staff(&[PlatformRole::Support]),
+        )
+        .get(
+            "/v1/staff-disagrees",
+            me,
+            Doc::new("For support").staff(&[PlatformRole::Support]),
+        )
+        .get("/v1/caller-disagrees", staff, caller())
+        .get("/v1/fresh", me, caller().step_up())
+        .get("/v1/scoped", me, caller().scope("items:read"))
+        .get("/v1/people", me, caller().people_only())
+        .get("/v1/themselves", me, caller().not_while_impersonating())
+        .get("/api/v10/people", me, caller().people_only())
         .get("/api/v10/users/@me", me, caller().returns::<Item>(200))
         .post(
             "/api/v10/channels/{channel_id}/messages",
@@ -146,6 +162,11 @@ async fn hello(_: Public, _: Context) -> Json<Value> {
 
 async fn me(caller: Caller, _: Context) -> Json<Value> {
     Json(json!({ "id": caller.user, "bot": caller.is_bot() }))
+}
+
+async fn staff(staff: Staff, _: Context) -> Json<Value> {
+    let roles: Vec<_> = staff.roles().iter().map(|role| role.word()).collect();
+    Json(json!({ "id": staff.user, "roles": roles, "finance": staff.is(PlatformRole::Finance) }))
 }
 
 async fn create(_: Caller, once: Once<NewItem>) -> Replayed<Value> {

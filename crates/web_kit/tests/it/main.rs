@@ -6,6 +6,7 @@ mod app;
 mod bodies;
 mod callers;
 mod client;
+mod demands;
 mod errors;
 mod h2;
 mod headers;

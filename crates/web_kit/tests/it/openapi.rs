@@ -20,7 +20,7 @@ fn every_operation_is_in_the_document() {
         assert_eq!(entry["summary"], operation.summary, "{operation:?}");
         assert!(entry["responses"]["500"].is_object(), "{operation:?}");
         let secured = entry["responses"]["401"].is_object();
-        assert_eq!(secured, operation.policy == Policy::Caller, "{operation:?}");
+        assert_eq!(secured, operation.policy != Policy::Public, "{operation:?}");
     }
     let first = &table.operations()[0];
     assert_eq!(
@@ -104,4 +104,25 @@ fn every_reference_leads_somewhere() {
             "{scheme}"
         );
     }
+}
+
+#[test]
+fn operation_shows_what_it_demands_of_the_caller() {
+    let document = document();
+    let of = |path: &str| document["paths"][path]["get"].clone();
+    let staff = of("/v1/staff");
+    let text = staff["description"].as_str().unwrap();
+    assert!(text.contains("support, superadmin"), "{text}");
+    assert_eq!(staff["security"], json!([{ "bearer": [] }]));
+    let scoped = of("/v1/scoped");
+    let credentials = json!([{ "bearer": [] }, { "apiKey": ["items:read"] }]);
+    assert_eq!(scoped["security"], credentials);
+    let fresh = of("/v1/fresh")["responses"]["403"]["description"].clone();
+    assert!(fresh.as_str().unwrap().contains("STEP_UP_REQUIRED"));
+    for path in ["/v1/staff", "/v1/scoped", "/v1/people", "/api/v10/people"] {
+        let forbidden = of(path)["responses"]["403"]["description"].clone();
+        assert!(forbidden.as_str().unwrap().contains("FORBIDDEN"), "{path}");
+    }
+    assert!(of("/v1/public")["responses"]["403"].is_null());
+    assert_eq!(of("/api/v10/people")["security"], json!([{ "bearer": [] }]));
 }

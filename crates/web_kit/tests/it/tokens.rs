@@ -9,10 +9,10 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::failure::UNAVAILABLE;
-use kernel::{Caller, Clock, DeviceId, Failure, ManualClock, UserId};
+use kernel::{Caller, CallerKind, Clock, DeviceId, Failure, ManualClock, PlatformRole, UserId};
 use serde_json::{Value, json};
 use testkit::http::{AUDIENCE, ISSUER, KID, public_key, sign, sign_text};
-use web_kit::{OpaqueTokens, PublicKey, TokenVerifier, VerifyError};
+use web_kit::{Meta, OpaqueTokens, PublicKey, TokenVerifier, VerifyError};
 
 use crate::app::clock;
 
@@ -302,6 +302,31 @@ impl OpaqueTokens for Bots {
             .load(Ordering::SeqCst)
             .then(|| Caller::bot(UserId::new(77))))
     }
+
+    async fn resolve_api_key(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        let bot = self.resolve_bot(sha256).await?;
+        Ok(bot.map(|bot| Caller::api_key(bot.user, vec!["users:read".to_owned()])))
+    }
+
+    async fn access_for_cookie(&self, _: [u8; 32], _: &Meta) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    async fn take_ticket(&self, _: [u8; 32]) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    async fn roles(&self, _: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn ways_to_step_up(&self, _: UserId) -> Result<Vec<&'static str>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn device_is_live(&self, _: DeviceId) -> Result<bool, Failure> {
+        Ok(true)
+    }
 }
 
 fn with_bots(clock: &Arc<ManualClock>) -> (TokenVerifier, Arc<Bots>) {
@@ -374,7 +399,7 @@ async fn changed_bot_token_is_forgotten_at_once() {
     bots.known.store(true, Ordering::SeqCst);
     verifier.verify("Bot token").await.unwrap();
     bots.known.store(false, Ordering::SeqCst);
-    verifier.forget_bot(UserId::new(77));
+    verifier.forget_secrets(UserId::new(77));
     assert!(matches!(
         verifier.verify("Bot token").await,
         Err(VerifyError::Invalid)
@@ -392,4 +417,43 @@ async fn absurd_bot_tokens_are_not_even_asked_about() {
         ));
     }
     assert_eq!(bots.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn keys_with_a_wrong_checksum_are_not_even_asked_about() {
+    let clock = clock();
+    let (verifier, bots) = with_bots(&clock);
+    bots.known.store(true, Ordering::SeqCst);
+    let key = kernel::api_key::make(&*kernel::SeededRng::new(1));
+    let caller = verifier.verify(&format!("Bearer {key}")).await.unwrap();
+    assert_eq!(
+        (caller.kind, caller.scopes),
+        (CallerKind::ApiKey, vec!["users:read".to_owned()])
+    );
+    assert_eq!(bots.asked.load(Ordering::SeqCst), 1);
+    let last = if key.ends_with('0') { "1" } else { "0" };
+    let mistyped = format!("{}{last}", &key[..key.len() - 1]);
+    for bad in [format!("Bearer {mistyped}"), key.clone()] {
+        let verdict = verifier.verify(&bad).await;
+        assert!(matches!(verdict, Err(VerifyError::Invalid)), "{bad}");
+    }
+    assert_eq!(bots.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_remembered_key_is_no_bot_token() {
+    let clock = clock();
+    let (verifier, bots) = with_bots(&clock);
+    bots.known.store(true, Ordering::SeqCst);
+    let key = kernel::api_key::make(&*kernel::SeededRng::new(1));
+    let as_key = verifier.verify(&format!("Bearer {key}")).await.unwrap();
+    let as_bot = verifier.verify(&format!("Bot {key}")).await.unwrap();
+    assert_eq!(
+        (as_key.kind, as_bot.kind),
+        (CallerKind::ApiKey, CallerKind::Bot)
+    );
+    verifier.forget_secrets(UserId::new(77));
+    bots.known.store(false, Ordering::SeqCst);
+    let verdict = verifier.verify(&format!("Bearer {key}")).await;
+    assert!(matches!(verdict, Err(VerifyError::Invalid)));
 }

@@ -50,6 +50,7 @@ fn control() -> impl Strategy<Value = Control> {
         }),
         prop::collection::vec(id(), 0..5).prop_map(Control::DevicesRevoked),
         id().prop_map(Control::BotTokenRevoked),
+        id().prop_map(Control::ApiKeyRevoked),
     ]
 }
 
