@@ -15,8 +15,10 @@ pub mod applications;
 pub mod communities;
 pub mod identity;
 pub mod messaging;
+pub mod relations;
 
 pub use applications::Applications;
 pub use communities::Communities;
 pub use identity::{Auth, Credentials, Identity};
 pub use messaging::Messaging;
+pub use relations::Relations;

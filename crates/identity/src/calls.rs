@@ -1,7 +1,9 @@
 //! What other contexts and every node ask of us.
 
 use async_trait::async_trait;
+use contracts::Relations;
 use contracts::identity::{Credentials, From, Identity as Calls, Revocation, SigningKey, User};
+use contracts::relations::{Circle, Consent, Relation, Visible};
 use jiff::Timestamp;
 use kernel::failure::INVALID_REQUEST;
 use kernel::{Caller, DeviceId, Failure, FieldError, PlatformRole, UserId};
@@ -15,10 +17,7 @@ pub const MAX_USERS: usize = 500;
 #[async_trait]
 impl Calls for Identity {
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, Failure> {
-        if ids.len() > MAX_USERS {
-            let error = FieldError::new("/ids", "TOO_MANY", format!("at most {MAX_USERS}"));
-            return Err(INVALID_REQUEST.fail().field(error));
-        }
+        at_most(ids)?;
         Ok(self.chat_users(ids).await?)
     }
 
@@ -35,6 +34,35 @@ impl Calls for Identity {
         let role = |word: &String| PlatformRole::from_word(word);
         Ok(words.iter().filter_map(role).collect())
     }
+}
+
+#[async_trait]
+impl Relations for Identity {
+    async fn between(&self, user: UserId, ids: &[UserId]) -> Result<Vec<Relation>, Failure> {
+        at_most(ids)?;
+        Ok(self.between_users(user, ids).await?)
+    }
+
+    async fn circle(&self, user: UserId) -> Result<Circle, Failure> {
+        Ok(self.circle_of(user).await?)
+    }
+
+    async fn may_write(&self, from: UserId, to: UserId) -> Result<Consent, Failure> {
+        Ok(self.consent_of(from, to).await?)
+    }
+
+    async fn visible(&self, viewer: UserId, ids: &[UserId]) -> Result<Vec<Visible>, Failure> {
+        at_most(ids)?;
+        Ok(self.visible_to(viewer, ids).await?)
+    }
+}
+
+fn at_most(ids: &[UserId]) -> Result<(), Failure> {
+    if ids.len() <= MAX_USERS {
+        return Ok(());
+    }
+    let error = FieldError::new("/ids", "TOO_MANY", format!("at most {MAX_USERS}"));
+    Err(INVALID_REQUEST.fail().field(error))
 }
 
 #[async_trait]

@@ -181,6 +181,18 @@ pub enum Error {
     /// No identifier could be made.
     #[error(transparent)]
     Id(#[from] kernel::IdError),
+    /// The caller named themselves.
+    #[error("relate to oneself")]
+    Yourself,
+    /// Bots have no friends.
+    #[error("ask a bot for friendship")]
+    FriendsPeopleOnly,
+    /// A block of either side, or somebody who takes no requests: never told apart.
+    #[error("ask for friendship where none is wanted")]
+    FriendRequestRefused,
+    /// One of the two has as many as there may be.
+    #[error("have more friends, requests, blocks or contacts than there may be")]
+    RelationsMax,
     /// A key could not be made, opened or used.
     #[error(transparent)]
     Secret(#[from] crate::secrets::SecretError),
@@ -298,6 +310,18 @@ kernel::error_rows! {
     UNKNOWN_USER, NotFound, 10013,
         "no such user",
         "böyle bir kullanıcı yok";
+    YOURSELF, Invalid, 80003,
+        "you cannot do this with yourself",
+        "bunu kendinizle yapamazsınız";
+    FRIENDS_PEOPLE_ONLY, Invalid, 80002,
+        "bots cannot have friends",
+        "botların arkadaşı olamaz";
+    FRIEND_REQUEST_REFUSED, Invalid, 80000,
+        "this person takes no friend requests from you",
+        "bu kişi sizden arkadaşlık isteği kabul etmiyor";
+    RELATIONS_MAX, Invalid, 30002,
+        "one of you has as many friends, open requests, blocks or contacts as there may be",
+        "birinizin arkadaş, bekleyen istek, engel ya da kişi sayısı üst sınırda";
     PRECONDITION_REQUIRED, PreconditionRequired, 0,
         "send If-Match with the ETag you read",
         "okuduğunuz ETag ile If-Match gönderin";
@@ -330,6 +354,10 @@ impl Error {
             Error::Forbidden | Error::DemoRefused => &FORBIDDEN,
             Error::NotFound => &NOT_FOUND,
             Error::UnknownUser => &UNKNOWN_USER,
+            Error::Yourself => &YOURSELF,
+            Error::FriendsPeopleOnly => &FRIENDS_PEOPLE_ONLY,
+            Error::FriendRequestRefused => &FRIEND_REQUEST_REFUSED,
+            Error::RelationsMax => &RELATIONS_MAX,
             Error::PreconditionRequired => &PRECONDITION_REQUIRED,
             Error::Stale => &STALE,
             Error::Database(_) | Error::Id(_) | Error::Secret(_) | Error::Broken(_) => &INTERNAL,

@@ -28,6 +28,9 @@ pub const DEVICE_REVOKED: &str = "identity.device_revoked.v1";
 pub const FACTOR_CHANGED: &str = "identity.factor_changed.v1";
 /// A consent was given. `{user_id, purposes}`
 pub const CONSENT_CHANGED: &str = "identity.consent_changed.v1";
+/// A friend, request, block or contact came or went. `{user_id, other_id, kind}`: what the first
+/// has with the second now, `none`; of the address book `contact` or `no_contact`.
+pub const RELATIONSHIP_CHANGED: &str = "identity.relationship_changed.v1";
 
 /// Every event this build emits.
 pub const EVENTS: &[&str] = &[
@@ -39,6 +42,7 @@ pub const EVENTS: &[&str] = &[
     DEVICE_REVOKED,
     FACTOR_CHANGED,
     CONSENT_CHANGED,
+    RELATIONSHIP_CHANGED,
 ];
 
 /// Makes events that one operation appends together.
@@ -141,6 +145,16 @@ impl<'a> Events<'a> {
             user,
             json!({"user_id": user, "purposes": purposes}),
         )
+    }
+
+    pub(crate) fn relationship_changed(
+        &mut self,
+        user: UserId,
+        other: UserId,
+        kind: &str,
+    ) -> Result<()> {
+        let data = json!({"user_id": user, "other_id": other, "kind": kind});
+        self.push(RELATIONSHIP_CHANGED, user, data)
     }
 
     /// Appends them to the outbox, in the transaction that caused them.

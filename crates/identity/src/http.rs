@@ -2,6 +2,7 @@
 
 mod auth;
 mod dialect;
+mod people;
 mod users;
 
 use std::sync::Arc;
@@ -9,21 +10,25 @@ use std::sync::Arc;
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_MATCH, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kernel::failure::{FORBIDDEN, NOT_FOUND};
+use kernel::failure::{FORBIDDEN, NOT_FOUND, RATE_LIMITED};
 use secrecy::ExposeSecret as _;
 use web_kit::{Doc, Json, Policy, Routes, Table};
 
 use crate::Identity;
+use crate::contacts::Contact;
 use crate::devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
 use crate::error::{self, Error};
 use crate::model::{Card, Device, DeviceInfo, Me};
+use crate::relations::Tie;
+use crate::visibility::{Privacy, PrivacyChange};
 
 type Shared = axum::extract::State<Arc<Identity>>;
 
 /// Every route of this context.
 pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = Table::new(crate::SCHEMA, identity);
-    dialect_routes(profile_routes(auth_routes(routes))).build()
+    let routes = dialect_routes(profile_routes(auth_routes(routes)));
+    relationship_routes(people_routes(routes)).build()
 }
 
 fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
@@ -166,6 +171,107 @@ fn dialect_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             Doc::new("Read a user")
                 .returns::<contracts::identity::User>(200)
                 .errors(&[&error::UNKNOWN_USER]),
+        )
+}
+
+fn people_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    routes
+        .get("/v1/users/@me/contacts", people::contacts, Doc::new("List one's own address book")
+            .query::<people::ListQuery>()
+            .returns_page::<Contact>(200)
+            .errors(&[&FORBIDDEN]))
+        .post("/v1/users/@me/contacts", people::add_contact, Doc::new("Put somebody into one's address book")
+            .describe("By exactly one of `user_id`, `username` and `phone_number`; again with another `name` to rename. \
+                People who may not be found by their number are not there.")
+            .body::<people::ContactRequest>()
+            .returns::<Contact>(201)
+            .errors(&[&NOT_FOUND, &RATE_LIMITED, &error::YOURSELF, &error::RELATIONS_MAX, &FORBIDDEN]))
+        .post("/v1/users/@me/contacts/matches", people::matches, Doc::new("Find people by their telephone numbers")
+            .describe("Up to 100 numbers at once and 500 in a day (UTC). Numbers are neither kept nor logged.")
+            .body::<people::MatchRequest>()
+            .returns::<people::MatchResponse>(200)
+            .errors(&[&RATE_LIMITED, &FORBIDDEN]))
+        .delete("/v1/users/@me/contacts/{user_id}", people::remove_contact, Doc::new("Take somebody out of one's address book")
+            .returns_nothing(204)
+            .errors(&[&FORBIDDEN]))
+        .get("/v1/users/@me/friends", people::friends, Doc::new("List one's own friends and friend requests")
+            .query::<people::ListQuery>()
+            .returns_page::<Tie>(200)
+            .errors(&[&FORBIDDEN]))
+        .post("/v1/users/@me/friends", people::add_friend, Doc::new("Ask somebody to be a friend")
+            .describe("By `user_id` or `username`. Accepts, when the other one asked before.")
+            .body::<people::FriendRequest>()
+            .returns_nothing(204)
+            .errors(WISH_ERRORS))
+        .put("/v1/users/@me/friends/{user_id}", people::accept_friend, Doc::new("Accept a friend request")
+            .returns_nothing(204)
+            .errors(WISH_ERRORS))
+        .delete("/v1/users/@me/friends/{user_id}", people::remove_friend, Doc::new("End a friendship, or decline or take back a request")
+            .returns_nothing(204)
+            .errors(WISH_ERRORS))
+        .get("/v1/users/@me/blocks", people::blocks, Doc::new("List whom one blocked")
+            .query::<people::ListQuery>()
+            .returns_page::<Tie>(200)
+            .errors(&[&FORBIDDEN]))
+        .put("/v1/users/@me/blocks/{user_id}", people::block, Doc::new("Block somebody").served_when_full()
+            .describe("Ends friendship and requests, hides either from the other, and refuses direct messages both ways. The other one is not told.")
+            .returns_nothing(204)
+            .errors(WISH_ERRORS))
+        .delete("/v1/users/@me/blocks/{user_id}", people::unblock, Doc::new("End a block")
+            .returns_nothing(204)
+            .errors(WISH_ERRORS))
+        .get("/v1/users/@me/privacy", people::privacy, Doc::new("Read who may see what of one")
+            .returns::<Privacy>(200)
+            .errors(&[&FORBIDDEN]))
+        .patch("/v1/users/@me/privacy", people::change_privacy, Doc::new("Change who may see what of one")
+            .describe("*contacts* are people in one's address book, and friends. Who hides `last_seen` or `receipts` from somebody does not see theirs.")
+            .body::<PrivacyChange>()
+            .returns::<Privacy>(200)
+            .errors(&[&FORBIDDEN]))
+}
+
+/// What can keep two people from each other.
+const WISH_ERRORS: &[&kernel::ErrorRow] = &[
+    &FORBIDDEN,
+    &RATE_LIMITED,
+    &error::UNKNOWN_USER,
+    &error::YOURSELF,
+    &error::FRIENDS_PEOPLE_ONLY,
+    &error::FRIEND_REQUEST_REFUSED,
+    &error::RELATIONS_MAX,
+];
+
+fn relationship_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    routes
+        .get(
+            "/api/v10/users/@me/relationships",
+            people::relationships,
+            Doc::new("List friends, friend requests and blocks")
+                .returns_list::<people::Relationship>(200)
+                .errors(&[&FORBIDDEN]),
+        )
+        .post(
+            "/api/v10/users/@me/relationships",
+            people::add_relationship,
+            Doc::new("Ask somebody to be a friend, by username")
+                .body::<people::RelationshipByName>()
+                .returns_nothing(204)
+                .errors(WISH_ERRORS),
+        )
+        .put(
+            "/api/v10/users/@me/relationships/{user_id}",
+            people::put_relationship,
+            Doc::new("Ask somebody to be a friend, accept, or block")
+                .body::<people::RelationshipRequest>()
+                .returns_nothing(204)
+                .errors(WISH_ERRORS),
+        )
+        .delete(
+            "/api/v10/users/@me/relationships/{user_id}",
+            people::delete_relationship,
+            Doc::new("End a friendship, a request or a block")
+                .returns_nothing(204)
+                .errors(WISH_ERRORS),
         )
 }
 

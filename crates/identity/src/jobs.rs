@@ -22,6 +22,7 @@ const TOKENS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// The jobs of this context.
 pub(crate) fn jobs(identity: &Arc<Identity>) -> Vec<Job> {
     let (rotate, purge) = (Arc::clone(identity), Arc::clone(identity));
+    let phones = Arc::clone(identity);
     vec![
         Job::new(
             "identity.rotate_keys",
@@ -34,6 +35,10 @@ pub(crate) fn jobs(identity: &Arc<Identity>) -> Vec<Job> {
         Job::new("identity.purge", Duration::from_secs(3600), move || {
             let identity = Arc::clone(&purge);
             async move { identity.purge().await.map_err(Failure::from) }
+        }),
+        Job::new("identity.phone_keys", Duration::from_secs(60), move || {
+            let identity = Arc::clone(&phones);
+            async move { identity.keep_phone_keys().await.map_err(Failure::from) }
         }),
     ]
 }

@@ -31,6 +31,7 @@
 
 mod browser;
 mod calls;
+mod contacts;
 mod demo;
 mod devices;
 pub mod error;
@@ -45,6 +46,7 @@ mod operator;
 mod passwords;
 mod refresh;
 mod registration;
+mod relations;
 mod rules;
 mod second_factor;
 mod secrets;
@@ -53,6 +55,7 @@ mod setup;
 mod sql;
 mod tokens;
 mod users;
+mod visibility;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +69,7 @@ use kernel::{Ids, Limiter, SharedClock, SharedRng, UserId};
 use runtime::{Blocking, Check, Consumer, Module};
 
 pub use calls::MAX_USERS;
+pub use contacts::{Contact, LOOKUPS_PER_DAY, MAX_CONTACTS, MAX_NUMBERS, Match, Named};
 pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
 pub use devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
 pub use error::{ERRORS, Error};
@@ -76,11 +80,13 @@ pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me
 pub use operator::{Inspection, RoleHolder};
 pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
 pub use registration::{Consent, Registration};
+pub use relations::{MAX_BLOCKS, MAX_FRIENDS, MAX_PENDING_IN, MAX_PENDING_OUT, Tie, Wish};
 pub use rules::Email;
 pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
 pub use settings::{BrowserTimes, DemoPeople, EmailVerification, Limits, Settings, Times};
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
 pub use users::{Precondition, ProfileChange};
+pub use visibility::{Privacy, PrivacyChange, Whom};
 
 /// The schema of this context.
 pub const SCHEMA: &str = "identity";
@@ -108,6 +114,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0005__logins",
             include_str!("../migrations/V0005__logins.sql"),
+        ),
+        (
+            "V0011__relations",
+            include_str!("../migrations/V0011__relations.sql"),
         ),
     ],
 };

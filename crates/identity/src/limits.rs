@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kernel::{DeviceId, Limiter, Rule};
+use kernel::{DeviceId, Limiter, Rule, UserId};
 
 use crate::error::{Error, Result};
 use crate::secrets::RootKeys;
@@ -16,6 +16,7 @@ use crate::settings::Limits;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Waits of an account's attempts beyond its burst, by level. One level falls back each hour.
 const WAITS: [Rule; 6] = [
@@ -71,6 +72,12 @@ pub(crate) async fn refresh_of(
 ) -> Result<()> {
     let rule = Rule::new("refresh_device", limits.refresh_device_per_minute, MINUTE);
     take(limiter, rule, &device.to_string()).await
+}
+
+/// A wish of a user to be somebody's friend.
+pub(crate) async fn friend_request_of(limiter: &dyn Limiter, user: UserId) -> Result<()> {
+    let rule = Rule::new("friend_requests", 100, DAY);
+    take(limiter, rule, &user.to_string()).await
 }
 
 /// A password tried for the account that goes by `name`.

@@ -114,8 +114,15 @@ pub struct Card {
     pub about: Option<String>,
     /// A picture.
     pub profile_picture_url: Option<String>,
+    /// E.164; only to whom its owner shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<String>,
+    /// The last sign of life, to the minute; only to whom its owner shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Timestamp>,
 }
 
+// As strangers see it.
 impl From<Account> for Card {
     fn from(account: Account) -> Self {
         Card {
@@ -124,6 +131,8 @@ impl From<Account> for Card {
             display_name: account.display_name,
             about: account.about,
             profile_picture_url: account.profile_picture_url,
+            phone_number: None,
+            last_seen_at: None,
         }
     }
 }

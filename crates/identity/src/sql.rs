@@ -2,22 +2,26 @@
 
 use std::sync::LazyLock;
 
+pub(crate) mod contacts;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod operator;
 pub(crate) mod people;
+pub(crate) mod relations;
 pub(crate) mod tokens;
 pub(crate) mod users;
 
 /// All statements, for the test that prepares each.
 pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
     [
+        contacts::ALL,
         demo::ALL,
         devices::ALL,
         keys::ALL,
         operator::ALL,
         people::ALL,
+        relations::ALL,
         tokens::ALL,
         users::ALL,
     ]

@@ -1,4 +1,4 @@
-//! Profiles: one's own, and the cards of others.
+//! Profiles: one's own, and user objects of the chat dialect.
 
 use contracts::identity::User;
 use kernel::{Caller, UserId};
@@ -6,7 +6,7 @@ use kernel::{Caller, UserId};
 use crate::Identity;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::model::{self, Account, Card, Factors, Me};
+use crate::model::{self, Account, Factors, Me};
 use crate::registration::taken;
 use crate::rules::{Fields, MAX_ABOUT_CHARS, MAX_DISPLAY_NAME_CHARS, is_reserved};
 use crate::sql;
@@ -131,18 +131,6 @@ impl Identity {
     /// What can prove a login of a user.
     pub(crate) async fn factors(&self, user: UserId) -> Result<Factors> {
         Ok(sql::users::factors(&self.db, user).await?)
-    }
-
-    /// The public card of a user.
-    pub async fn card(&self, user: UserId) -> Result<Option<Card>> {
-        Ok(sql::users::find(&self.db, user).await?.map(Card::from))
-    }
-
-    /// The public cards of users, in the order asked for; unknown ones are left out.
-    pub async fn cards(&self, users: &[UserId]) -> Result<Vec<Card>> {
-        let mut found = sql::users::list(&self.db, users).await?;
-        found.sort_by_key(|account| users.iter().position(|id| *id == account.id));
-        Ok(found.into_iter().map(Card::from).collect())
     }
 
     /// User objects of the chat dialect, from the cache as far as it holds them.

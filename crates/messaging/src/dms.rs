@@ -3,19 +3,23 @@
 use std::collections::HashMap;
 
 use contracts::messaging::PrivateChannel;
+use contracts::relations::Consent;
 use infra::fanout::Topic;
 use kernel::{Caller, ChannelId, UserId};
 
 use crate::Messaging;
 use crate::error::Error;
 use crate::live;
+use crate::places::Place;
 use crate::sql::{self, PrivateRow};
 use crate::users::Cards;
 
 impl Messaging {
     /// Opens the direct channel with another user, or finds the one they have.
     ///
-    /// Consent: the two share a community, bots included. A channel that exists stays open to both.
+    /// Consent: no block, and either they know each other, or the other one takes messages from
+    /// strangers and the two share a community, bots included. A channel that exists can be read by
+    /// both; who may write in it is asked for each message.
     pub async fn open_dm(&self, caller: &Caller, other: UserId) -> Result<PrivateChannel, Error> {
         if other == caller.user {
             return Err(Error::InvalidRecipient);
@@ -27,9 +31,7 @@ impl Messaging {
         if cards.known(other).is_none() {
             return Err(Error::UnknownUser);
         }
-        if !self.communities.share_community(caller.user, other).await? {
-            return Err(Error::CannotMessageUser);
-        }
+        self.may_open(caller.user, other).await?;
         let id: ChannelId = self.ids.next()?;
         if sql::insert_pair(&self.db, caller.user, other, id)
             .await?
@@ -51,6 +53,35 @@ impl Messaging {
             }
         }
         Ok(private_channel(&row, [other], &cards))
+    }
+
+    async fn may_open(&self, from: UserId, to: UserId) -> Result<(), Error> {
+        let may = match self.relations.may_write(from, to).await? {
+            Consent::Known => true,
+            Consent::Stranger => self.communities.share_community(from, to).await?,
+            Consent::Refused => false,
+        };
+        if may {
+            Ok(())
+        } else {
+            Err(Error::CannotMessageUser)
+        }
+    }
+
+    /// Whether the caller may still write in a channel of two: no block, and no recipient who
+    /// has closed the door since.
+    pub(crate) async fn may_write_in(&self, from: UserId, place: &Place) -> Result<(), Error> {
+        let members = place.private_members();
+        let (2, Some(to)) = (
+            members.len(),
+            members.iter().find(|member| **member != from),
+        ) else {
+            return Ok(());
+        };
+        match self.relations.may_write(from, *to).await? {
+            Consent::Known | Consent::Stranger => Ok(()),
+            Consent::Refused => Err(Error::CannotMessageUser),
+        }
     }
 
     /// A user's private channels, the one with the newest message first; at most 1,000.

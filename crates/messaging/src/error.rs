@@ -33,7 +33,7 @@ pub enum Error {
     #[error("send an empty message")]
     EmptyMessage,
     /// The consent rule forbids it.
-    #[error("open direct messages with somebody the caller shares nothing with")]
+    #[error("write to somebody who takes no messages from the caller")]
     CannotMessageUser,
     /// Direct messages with oneself.
     #[error("open direct messages with oneself")]
@@ -93,8 +93,8 @@ kernel::error_rows! {
         "Cannot send an empty message",
         "Boş mesaj gönderilemez";
     CANNOT_MESSAGE_USER, Forbidden, 50007,
-        "Cannot send messages to this user; you share no community",
-        "Bu kullanıcıya mesaj gönderilemez; ortak bir topluluğunuz yok";
+        "Cannot send messages to this user",
+        "Bu kullanıcıya mesaj gönderilemez";
     INVALID_RECIPIENT, Invalid, 50033,
         "Invalid Recipient(s): you cannot open direct messages with yourself",
         "Geçersiz alıcı: kendinizle mesajlaşma açamazsınız";

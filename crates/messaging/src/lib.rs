@@ -13,7 +13,9 @@
 //! 5. Deleting empties a message and its revisions at once; its row keeps its `seq`.
 //! 6. Two people have one direct channel. Membership is the permission in private channels; in
 //!    community channels [`contracts::Communities`] decides, asked anew for each request.
-//! 7. Every queue is bounded; full means 503, never waiting.
+//! 7. Between two people [`contracts::Relations`] is asked besides, anew for each message, edit and
+//!    sign of typing: a block acts at once.
+//! 8. Every queue is bounded; full means 503, never waiting.
 //!
 //! # Deliberately absent
 //! No settings of community channels, no cards of users in tables, nothing written per recipient.
@@ -51,7 +53,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::identity::User;
-use contracts::{Communities, Identity};
+use contracts::{Communities, Identity, Relations};
 use infra::fanout::Fanout;
 use kernel::{ChannelId, Ids, Limiter, SharedClock, UserId};
 use runtime::{Check, Consumer, Lifecycle, Module};
@@ -110,6 +112,8 @@ pub struct Deps {
     pub identity: Arc<dyn Identity>,
     /// Who may do what in communities.
     pub communities: Arc<dyn Communities>,
+    /// Who may write to whom.
+    pub relations: Arc<dyn Relations>,
     /// Runs the writers.
     pub lifecycle: Lifecycle,
     /// When no request can come any more: the writers store what is left and end.
@@ -127,6 +131,7 @@ pub struct Messaging {
     limiter: Arc<dyn Limiter>,
     identity: Arc<dyn Identity>,
     communities: Arc<dyn Communities>,
+    relations: Arc<dyn Relations>,
     writers: writer::Writers,
     homes: moka::sync::Cache<ChannelId, places::Home>,
     users: moka::sync::Cache<UserId, User>,
@@ -155,6 +160,7 @@ pub fn build(deps: Deps) -> Arc<Messaging> {
         limiter: deps.limiter,
         identity: deps.identity,
         communities: deps.communities,
+        relations: deps.relations,
     })
 }
 

@@ -48,6 +48,7 @@ impl Messaging {
     ) -> Result<Delivery, Error> {
         let place = self.enter(caller.user, channel).await?;
         place.needs(Chat::SEND_MESSAGES)?;
+        self.may_write_in(caller.user, &place).await?;
         if !new.embeds.is_empty() {
             place.needs(Chat::EMBED_LINKS)?;
         }
@@ -120,6 +121,8 @@ impl Messaging {
         edit: Edit,
     ) -> Result<Message, Error> {
         let place = self.enter(caller.user, channel).await?;
+        // Otherwise an old message would carry new words past a block.
+        self.may_write_in(caller.user, &place).await?;
         if edit
             .embeds
             .as_ref()

@@ -19,6 +19,7 @@ impl Messaging {
     pub async fn start_typing(&self, caller: &Caller, channel: ChannelId) -> Result<(), Error> {
         let place = self.enter(caller.user, channel).await?;
         place.needs(Chat::SEND_MESSAGES)?;
+        self.may_write_in(caller.user, &place).await?;
         let of_user = format!("{channel}:{}", caller.user);
         if !self.limiter.take(OF_USER, &of_user, 1).await.allowed {
             return Ok(());

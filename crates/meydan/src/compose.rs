@@ -174,6 +174,7 @@ impl Contexts {
             limiter: Arc::clone(&ground.limiter),
             identity: identity.clone(),
             communities: communities.clone(),
+            relations: identity.clone(),
             lifecycle: ground.lifecycle.clone(),
             end: ground.end.clone(),
             settings: messaging,

@@ -7,8 +7,10 @@ mod applications;
 mod communities;
 mod identity;
 mod messaging;
+mod relations;
 
 pub use applications::FakeApplications;
 pub use communities::FakeCommunities;
 pub use identity::FakeIdentity;
 pub use messaging::FakeMessaging;
+pub use relations::FakeRelations;

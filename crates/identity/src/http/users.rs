@@ -135,18 +135,19 @@ pub(super) async fn revoke_device(
 
 pub(super) async fn card(
     State(identity): Shared,
-    _caller: Caller,
+    caller: Caller,
     Path(user): Path<UserId>,
 ) -> Result<Json<Card>> {
-    Ok(Json(identity.card(user).await?.ok_or(Error::NotFound)?))
+    let card = identity.card(caller.user, user).await?;
+    Ok(Json(card.ok_or(Error::NotFound)?))
 }
 
 pub(super) async fn cards(
     State(identity): Shared,
-    _caller: Caller,
+    caller: Caller,
     Query(query): Query<CardsQuery>,
 ) -> Result<Json<Page<Card>>> {
-    let items = identity.cards(&parse_ids(&query.ids)?).await?;
+    let items = identity.cards(caller.user, &parse_ids(&query.ids)?).await?;
     Ok(Json(Page {
         items,
         next_cursor: None,

@@ -58,6 +58,7 @@ pub(crate) struct House {
     pub(crate) database: TestDb,
     pub(crate) admin: db::Db,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) fanout: Arc<LocalFanout>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) router: Router,
     verifier: Arc<TokenVerifier>,
@@ -84,7 +85,7 @@ impl House {
             ids: Ids::new(Arc::clone(&shared), WorkerSlot::permanent(1)),
             clock: Arc::clone(&shared),
             rng: SeededRng::new(SEED),
-            fanout,
+            fanout: fanout.clone(),
             limiter: LocalLimiter::new(Arc::clone(&shared), 100_000),
             cache: LocalCache::new(Arc::clone(&shared), 1_000),
             senders: Senders::default(),
@@ -104,6 +105,7 @@ impl House {
             database,
             admin,
             clock,
+            fanout,
             identity,
             router,
             verifier,
@@ -307,6 +309,8 @@ pub(crate) fn masked(mut value: Value) -> Value {
 fn mask(value: &mut Value, name: &str) {
     match value {
         Value::Object(map) => {
+            // Whether a map keeps the order of its names depends on who else uses serde_json.
+            map.sort_keys();
             for (name, value) in map {
                 mask(value, name);
             }

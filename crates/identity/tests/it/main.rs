@@ -3,9 +3,11 @@
 #![cfg(test)]
 
 mod calls;
+mod contacts;
 mod demo;
 mod devices;
 mod dialect;
+mod friends;
 mod harness;
 mod keys;
 mod login;
@@ -18,3 +20,4 @@ mod registration;
 mod setup;
 mod statements;
 mod tokens;
+mod visibility;

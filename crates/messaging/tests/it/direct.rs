@@ -173,3 +173,81 @@ async fn the_inbox_is_sorted_by_the_newest_message() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn a_block_ends_writing_both_ways_at_once() {
+    let w = World::new().await;
+    let dm = w.call("POST", PATH, ANA, json!({"recipient_id": 2})).await;
+    let id: ChannelId = dm.json["id"].as_str().unwrap().parse().unwrap();
+    let sent = w
+        .call("POST", &messages(id), ANA, json!({"content": "selam"}))
+        .await
+        .expect(200)
+        .unwrap();
+    w.relations.block(BORA, ANA);
+    let message = format!("{}/{}", messages(id), sent.json["id"].as_str().unwrap());
+    let typing = format!("/api/v10/channels/{id}/typing");
+    for (method, path, who) in [
+        ("POST", messages(id), ANA),
+        ("POST", messages(id), BORA),
+        ("PATCH", message.clone(), ANA),
+        ("POST", typing, ANA),
+    ] {
+        let reply = w.call(method, &path, who, json!({"content": "x"})).await;
+        let got = (reply.status.as_u16(), &reply.json["code"]);
+        assert_eq!(got, (403, &json!(50007)), "{method} {path}");
+    }
+    for (method, path) in [("GET", messages(id)), ("GET", PATH.to_owned())] {
+        let read = w.call(method, &path, ANA, Value::Null).await;
+        read.expect(200).unwrap();
+    }
+    w.call("DELETE", &message, ANA, Value::Null)
+        .await
+        .expect(204)
+        .unwrap();
+    w.relations.part(BORA, ANA);
+    w.call("POST", &messages(id), ANA, json!({"content": "selam"}))
+        .await
+        .expect(200)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn friends_need_no_community_and_closed_doors_stay_closed() {
+    let w = World::new().await;
+    w.rights.part(ANA, CEM);
+    let open = async |who: UserId, to: UserId| {
+        let reply = w.call("POST", PATH, who, json!({"recipient_id": to})).await;
+        reply.status.as_u16()
+    };
+    assert_eq!(open(ANA, CEM).await, 403, "strangers of no community");
+    w.relations.befriend(ANA, CEM);
+    w.relations.close(CEM);
+    assert_eq!(open(ANA, CEM).await, 200, "friends");
+    w.relations.close(BORA);
+    assert_eq!(
+        open(ANA, BORA).await,
+        403,
+        "a shared community is not enough"
+    );
+    w.relations.block(BORA, UserId::new(4));
+    w.identity.add(UserId::new(4), "dora");
+    assert_eq!(open(BORA, UserId::new(4)).await, 403, "one's own block too");
+}
+
+#[tokio::test]
+async fn nobody_writes_while_relations_are_unknown() {
+    let w = World::new().await;
+    let dm = w.call("POST", PATH, ANA, json!({"recipient_id": 2})).await;
+    let id: ChannelId = dm.json["id"].as_str().unwrap().parse().unwrap();
+    w.relations.leave();
+    let reply = w
+        .call("POST", &messages(id), ANA, json!({"content": "selam"}))
+        .await;
+    assert_eq!(reply.status, 503);
+    w.relations.come_back();
+    w.call("POST", &messages(id), ANA, json!({"content": "selam"}))
+        .await
+        .expect(200)
+        .unwrap();
+}

@@ -15,7 +15,7 @@ use messaging::{Deps, Messaging, Settings};
 use runtime::Lifecycle;
 use serde_json::{Value, json};
 use testkit::TestDb;
-use testkit::fakes::FakeIdentity;
+use testkit::fakes::{FakeIdentity, FakeRelations};
 use testkit::http::{Credential, Reply, app, call, call_with};
 
 use crate::communities::Rights;
@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) ids: Arc<Ids>,
     pub(crate) identity: Arc<FakeIdentity>,
     pub(crate) rights: Arc<Rights>,
+    pub(crate) relations: Arc<FakeRelations>,
     pub(crate) fanout: Arc<LocalFanout>,
     pub(crate) messaging: Arc<Messaging>,
     pub(crate) router: axum::Router,
@@ -66,6 +67,7 @@ impl World {
         let ids = Ids::new(clock.clone(), WorkerSlot::permanent(1));
         let identity = FakeIdentity::with(&[(1, "ana"), (2, "bora"), (3, "cem")]);
         let rights = Rights::new();
+        let relations = FakeRelations::new();
         let fanout = LocalFanout::new();
         let lifecycle = Lifecycle::new();
         let messaging = messaging::build(Deps {
@@ -76,6 +78,7 @@ impl World {
             limiter: LocalLimiter::new(clock.clone(), 10_000),
             identity: identity.clone(),
             communities: rights.clone(),
+            relations: relations.clone(),
             lifecycle: lifecycle.clone(),
             end: lifecycle.soft().clone(),
             settings,
@@ -89,6 +92,7 @@ impl World {
             ids,
             identity,
             rights,
+            relations,
             fanout,
             messaging,
             router,
