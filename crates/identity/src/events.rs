@@ -26,6 +26,9 @@ pub const DEVICE_CREATED: &str = "identity.device_created.v1";
 pub const DEVICE_REVOKED: &str = "identity.device_revoked.v1";
 /// A password or another factor changed. `{user_id, factor}`
 pub const FACTOR_CHANGED: &str = "identity.factor_changed.v1";
+/// Somebody reached an account by its number and does not know its PIN; the PIN is not asked for
+/// after `unlocks_at` unless the account is used until then. `{user_id, unlocks_at}`
+pub const REGISTRATION_LOCK_WAITING: &str = "identity.registration_lock_waiting.v1";
 /// A consent was given. `{user_id, purposes}`
 pub const CONSENT_CHANGED: &str = "identity.consent_changed.v1";
 /// A friend, request, block or contact came or went. `{user_id, other_id, kind}`: what the first
@@ -41,6 +44,7 @@ pub const EVENTS: &[&str] = &[
     DEVICE_CREATED,
     DEVICE_REVOKED,
     FACTOR_CHANGED,
+    REGISTRATION_LOCK_WAITING,
     CONSENT_CHANGED,
     RELATIONSHIP_CHANGED,
 ];
@@ -136,6 +140,18 @@ impl<'a> Events<'a> {
             FACTOR_CHANGED,
             user,
             json!({"user_id": user, "factor": factor}),
+        )
+    }
+
+    pub(crate) fn registration_lock_waiting(
+        &mut self,
+        user: UserId,
+        unlocks_at: Timestamp,
+    ) -> Result<()> {
+        self.push(
+            REGISTRATION_LOCK_WAITING,
+            user,
+            json!({"user_id": user, "unlocks_at": unlocks_at.to_string()}),
         )
     }
 

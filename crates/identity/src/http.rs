@@ -2,6 +2,7 @@
 
 mod auth;
 mod dialect;
+mod factors;
 mod people;
 mod users;
 
@@ -28,7 +29,7 @@ type Shared = axum::extract::State<Arc<Identity>>;
 pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = Table::new(crate::SCHEMA, identity);
     let routes = dialect_routes(profile_routes(auth_routes(routes)));
-    relationship_routes(people_routes(routes)).build()
+    factor_routes(relationship_routes(people_routes(routes))).build()
 }
 
 fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
@@ -147,6 +148,89 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             Doc::new("Read several cards")
                 .query::<users::CardsQuery>()
                 .returns_page::<Card>(200),
+        )
+}
+
+fn factor_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    let change = |summary| {
+        Doc::new(summary).describe("Needs a proof of the last five minutes, by a second factor where the account has one; the owner is told by a letter.")
+    };
+    routes
+        .post(
+            "/v1/auth/login/second-factor",
+            factors::finish_login,
+            Doc::new("Finish a login with a second factor")
+                .policy(Policy::Public)
+                .served_when_full()
+                .describe(
+                    "Within five minutes and five attempts of the answer that held `mfa_token`.",
+                )
+                .body::<factors::SecondFactorRequest>()
+                .returns::<LoggedIn>(200)
+                .errors(&[
+                    &error::MFA_TOKEN_INVALID,
+                    &error::SECOND_FACTOR_INVALID,
+                    &error::BUSY,
+                ]),
+        )
+        .post(
+            "/v1/users/@me/totp",
+            factors::begin_totp,
+            change("Begin to set up an authenticator app")
+                .returns::<factors::TotpResponse>(201)
+                .errors(&[
+                    &error::TOTP_ALREADY_ON,
+                    &error::STEP_UP_REQUIRED,
+                    &FORBIDDEN,
+                ]),
+        )
+        .put(
+            "/v1/users/@me/totp",
+            factors::confirm_totp,
+            change("Turn the authenticator app on with its first code")
+                .body::<factors::CodeRequest>()
+                .returns::<factors::RecoveryCodes>(200)
+                .errors(&[
+                    &error::TOTP_INVALID,
+                    &error::TOTP_ALREADY_ON,
+                    &error::STEP_UP_REQUIRED,
+                    &FORBIDDEN,
+                    &error::BUSY,
+                ]),
+        )
+        .delete(
+            "/v1/users/@me/totp",
+            factors::remove_totp,
+            change("Remove the authenticator app")
+                .returns_nothing(204)
+                .errors(&[&error::STEP_UP_REQUIRED, &FORBIDDEN]),
+        )
+        .post(
+            "/v1/users/@me/recovery-codes",
+            factors::renew_recovery_codes,
+            change("Make new recovery codes; the old ones are void")
+                .returns::<factors::RecoveryCodes>(201)
+                .errors(&[
+                    &error::STEP_UP_REQUIRED,
+                    &FORBIDDEN,
+                    &NOT_FOUND,
+                    &error::BUSY,
+                ]),
+        )
+        .put(
+            "/v1/users/@me/registration-lock",
+            factors::set_pin,
+            change("Set the PIN that guards logins by telephone number")
+                .body::<factors::PinRequest>()
+                .returns_nothing(204)
+                .errors(&[&error::STEP_UP_REQUIRED, &FORBIDDEN, &error::BUSY]),
+        )
+        .delete(
+            "/v1/users/@me/registration-lock",
+            factors::remove_pin,
+            change("Remove the PIN that guards logins by telephone number")
+                .returns_nothing(204)
+                .errors(&[&error::STEP_UP_REQUIRED, &FORBIDDEN]),
         )
 }
 

@@ -36,6 +36,7 @@ mod demo;
 mod devices;
 pub mod error;
 pub mod events;
+mod factors;
 mod http;
 mod jobs;
 mod keys;
@@ -44,8 +45,11 @@ mod login;
 mod model;
 mod operator;
 mod passwords;
+mod proof;
+mod recovery;
 mod refresh;
 mod registration;
+mod registration_lock;
 mod relations;
 mod rules;
 mod second_factor;
@@ -54,6 +58,7 @@ mod settings;
 mod setup;
 mod sql;
 mod tokens;
+mod totp;
 mod users;
 mod visibility;
 
@@ -79,12 +84,14 @@ pub use login::{LogoutBy, LogoutScope, OtherDevices};
 pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
 pub use operator::{Inspection, RoleHolder};
 pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
+pub use proof::Proof;
 pub use registration::{Consent, Registration};
 pub use relations::{MAX_BLOCKS, MAX_FRIENDS, MAX_PENDING_IN, MAX_PENDING_OUT, Tie, Wish};
 pub use rules::Email;
 pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
 pub use settings::{BrowserTimes, DemoPeople, EmailVerification, Limits, Settings, Times};
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
+pub use totp::{NewTotp, Skew};
 pub use users::{Precondition, ProfileChange};
 pub use visibility::{Privacy, PrivacyChange, Whom};
 
@@ -114,6 +121,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0005__logins",
             include_str!("../migrations/V0005__logins.sql"),
+        ),
+        (
+            "V0007__registration_locks",
+            include_str!("../migrations/V0007__registration_locks.sql"),
         ),
         (
             "V0011__relations",

@@ -89,10 +89,29 @@ pub(crate) async fn login_of(
     keys: &RootKeys,
     name: &str,
 ) -> Result<()> {
-    let key = keys.limiter_key(name);
+    let burst = Rule::new("login_account", limits.login_account_per_hour, HOUR);
+    delayed(limiter, burst, keys.limiter_key(name)).await
+}
+
+/// A second factor tried for a user. Only whoever has the first gets here, so a stranger delays
+/// nobody.
+pub(crate) async fn second_factor_of(
+    limiter: &dyn Limiter,
+    limits: &Limits,
+    keys: &RootKeys,
+    user: UserId,
+) -> Result<()> {
+    let most = limits.second_factor_account_per_hour;
+    let burst = Rule::new("second_factor_account", most, HOUR);
+    // Spaces are in no name given at login, so the waits of the two cannot meet.
+    let key = keys.limiter_key(&format!("second factor {user}"));
+    delayed(limiter, burst, key).await
+}
+
+/// Takes from the burst, and waits longer and longer once it is used up.
+async fn delayed(limiter: &dyn Limiter, burst: Rule, key: String) -> Result<()> {
     let level = level(limiter, &key).await;
     let Some(wait) = level.checked_sub(1).and_then(|index| WAITS.get(index)) else {
-        let burst = Rule::new("login_account", limits.login_account_per_hour, HOUR);
         if limiter.take(burst, &key, 1).await.allowed {
             return Ok(());
         }

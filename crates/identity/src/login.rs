@@ -74,7 +74,7 @@ impl Identity {
     }
 
     /// Checks a password against a stored hash, or against one that nothing fits.
-    async fn check_password(
+    pub(crate) async fn check_password(
         &self,
         stored: Option<String>,
         password: SecretString,
@@ -148,6 +148,7 @@ impl Identity {
         let tx = self.db.begin().await?;
         sql::users::set_password(&tx, caller.user, &phc, now).await?;
         sql::demo::close(&tx, caller.user).await?;
+        self.void_unfinished(&tx, caller.user).await?;
         let mut revoked = Vec::new();
         if others == OtherDevices::End {
             let except = Some(device);

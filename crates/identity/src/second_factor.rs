@@ -2,7 +2,10 @@
 //!
 //! Each login path ends in [`Identity::admit`]. Where the account has an authenticator app or a
 //! passkey, a first factor alone gives no device but an `mfa_token`, good for five minutes and five
-//! attempts, which the second request brings back together with the proof.
+//! attempts, which the second request brings back together with the proof ([`crate::proof`]).
+//!
+//! A code that was sent is a first factor only: as a second one it would be weaker than what it
+//! stands in for.
 
 use std::time::Duration;
 
@@ -14,12 +17,17 @@ use crate::Identity;
 use crate::devices::{Account, LoggedIn, Origin, later};
 use crate::error::{Error, Result};
 use crate::keys::KeySet;
+use crate::limits;
 use crate::model::Factors;
+use crate::proof::{Proof, Second};
+use crate::rules::Fields;
 use crate::secrets::sha256;
 use crate::sql;
 
 /// How long a login may wait for its second factor.
 pub(crate) const MFA_TTL: Duration = Duration::from_secs(5 * 60);
+/// Proofs that one unfinished login may be tried with.
+const MAX_ATTEMPTS: i32 = 5;
 /// What the token of an unfinished login is stored as.
 pub(crate) const PURPOSE: &str = "second_factor";
 
@@ -113,13 +121,36 @@ impl Identity {
         origin: &Origin,
     ) -> Result<Admitted> {
         let factors = sql::users::factors(tx, proven.user).await?;
-        let methods = asked_for(proven, &factors);
+        let guarded = factors.registration_lock && asks_for_pin(proven);
+        let unlocks_at = if guarded {
+            self.await_pin(tx, proven.user).await?
+        } else {
+            None
+        };
+        let mut methods = asked_for(proven, &factors);
+        if unlocks_at.is_some() {
+            methods.insert(0, "pin");
+        }
         if methods.is_empty() {
             let who = (proven.user, proven.account);
             let amr = [proven.first.word()];
             let logged_in = self.issue(tx, keys, who, &amr, origin).await?;
             return Ok(Admitted::In(logged_in));
         }
+        let mfa_token = self.begin_wait(tx, proven).await?;
+        Ok(Admitted::Waiting(if unlocks_at.is_some() {
+            Error::RegistrationLocked {
+                mfa_token,
+                methods,
+                unlocks_at,
+            }
+        } else {
+            Error::SecondFactorRequired { mfa_token, methods }
+        }))
+    }
+
+    /// Stores an unfinished login; the token that stands for it.
+    async fn begin_wait(&self, tx: &db::Tx, proven: Proven) -> Result<String> {
         let now = self.clock.now();
         let (mfa_token, hash) = self.one_time_token();
         let data = serde_json::to_value(Unfinished {
@@ -137,10 +168,64 @@ impl Identity {
             at: now,
         };
         sql::tokens::insert(tx, &token).await?;
-        Ok(Admitted::Waiting(Error::SecondFactorRequired {
-            mfa_token: mfa_token.expose_secret().to_owned(),
-            methods,
-        }))
+        Ok(mfa_token.expose_secret().to_owned())
+    }
+
+    /// The second request of a login: the proof that the first was answered with a demand for.
+    ///
+    /// The attempt is counted before the proof is looked at. Token and factor are used up in the
+    /// transaction that makes the device, so parallel requests make one.
+    pub async fn finish_login(
+        &self,
+        mfa_token: &SecretString,
+        proof: Proof,
+        origin: &Origin,
+    ) -> Result<LoggedIn> {
+        let mut fields = Fields::default();
+        fields.device("/device", &origin.device);
+        fields.done()?;
+        limits::login_from(&*self.limiter, &self.settings.limits, origin.ip).await?;
+        let hash = sha256(mfa_token.expose_secret().as_bytes());
+        let now = self.clock.now();
+        let token = sql::tokens::attempt(&self.db, &hash, PURPOSE, now, MAX_ATTEMPTS).await?;
+        let proven = token.ok_or(Error::MfaTokenInvalid).and_then(unfinished)?;
+        if matches!(proof, Proof::Pin(_)) && !asks_for_pin(proven) {
+            return Err(Error::SecondFactorInvalid);
+        }
+        let second = self.judge_second(proven.user, proof).await?;
+        let keys = self.keys.set().await?;
+        let tx = self.db.begin().await?;
+        let consumed = sql::tokens::consume(&tx, &hash, PURPOSE, now).await?;
+        consumed.ok_or(Error::MfaTokenInvalid)?;
+        let logged_in = self.admit_both(&tx, &keys, proven, second, origin).await?;
+        tx.commit().await?;
+        Ok(logged_in)
+    }
+
+    /// Lets somebody in who brought both factors: spends the second and makes the device.
+    pub(crate) async fn admit_both(
+        &self,
+        tx: &db::Tx,
+        keys: &KeySet,
+        proven: Proven,
+        second: Second,
+        origin: &Origin,
+    ) -> Result<LoggedIn> {
+        // Disabled since the first factor was proved.
+        if !sql::factors::may_log_in(tx, proven.user).await? {
+            return Err(Error::MfaTokenInvalid);
+        }
+        let amr = [proven.first.word(), self.spend_second(tx, second).await?];
+        sql::factors::end_wait(tx, proven.user).await?;
+        let who = (proven.user, proven.account);
+        self.issue(tx, keys, who, &amr, origin).await
+    }
+
+    /// Voids every login of a user that waits for its second factor: what it began with is no
+    /// longer good.
+    pub(crate) async fn void_unfinished(&self, tx: &db::Tx, user: UserId) -> Result<()> {
+        sql::tokens::void(tx, Some(user), PURPOSE).await?;
+        Ok(())
     }
 
     /// With what a user can prove again that it is them.
@@ -170,7 +255,26 @@ impl Identity {
     }
 }
 
-/// How the second factor may be proved; empty when none is asked for.
+/// What was proved first by the login that a token stands for.
+fn unfinished(token: sql::tokens::Token) -> Result<Proven> {
+    let unfinished: Unfinished = serde_json::from_value(token.data).or(Err(Error::Broken(
+        "an unfinished login that cannot be read",
+    )))?;
+    Ok(Proven {
+        user: token
+            .user_id
+            .ok_or(Error::Broken("an unfinished login of nobody"))?,
+        account: Account::Known,
+        first: unfinished.first,
+    })
+}
+
+/// Whether the PIN of a registration lock counts for this login.
+fn asks_for_pin(proven: Proven) -> bool {
+    proven.first == First::Phone && proven.account == Account::Known
+}
+
+/// How the second factor may be proved, the PIN apart; empty when none is asked for.
 fn asked_for(proven: Proven, factors: &Factors) -> Vec<&'static str> {
     if proven.first == First::Passkey || proven.account == Account::New {
         return Vec::new();

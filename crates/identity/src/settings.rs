@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::passwords::Scheme;
 use crate::secrets::RootKeys;
+use crate::totp::Skew;
 
 /// Settings of the context, `auth.*` of the configuration.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// Where people reach this server, without a slash at the end; links in letters begin with it.
     pub public_url: String,
+    /// How far the clock of an authenticator app may be off.
+    pub totp_skew: Skew,
     /// How often somebody may try.
     pub limits: Limits,
     /// Whether there may be people whose password everybody knows.
@@ -59,6 +62,7 @@ impl Settings {
             browser: BrowserTimes::default(),
             secure_cookies: true,
             public_url: "http://127.0.0.1:3000".to_owned(),
+            totp_skew: Skew::One,
             limits: Limits::default(),
             demo_people: DemoPeople::Refused,
             keys,
@@ -132,6 +136,8 @@ pub struct Limits {
     pub login_address_per_minute: u32,
     /// Logins of one account in an hour; then each further one waits longer.
     pub login_account_per_hour: u32,
+    /// Second factors tried for one account in an hour; then each further one waits longer.
+    pub second_factor_account_per_hour: u32,
     /// New accounts from one address block in an hour.
     pub registration_address_per_hour: u32,
     /// Refreshes of one device in a minute.
@@ -145,6 +151,7 @@ impl Default for Limits {
         Limits {
             login_address_per_minute: 10,
             login_account_per_hour: 20,
+            second_factor_account_per_hour: 10,
             registration_address_per_hour: 5,
             refresh_device_per_minute: 30,
             validate_address_per_minute: 600,

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 pub(crate) mod contacts;
 pub(crate) mod demo;
 pub(crate) mod devices;
+pub(crate) mod factors;
 pub(crate) mod keys;
 pub(crate) mod operator;
 pub(crate) mod people;
@@ -18,6 +19,7 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         contacts::ALL,
         demo::ALL,
         devices::ALL,
+        factors::ALL,
         keys::ALL,
         operator::ALL,
         people::ALL,

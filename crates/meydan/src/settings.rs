@@ -41,9 +41,15 @@ pub(crate) fn identity(
         },
         secure_cookies: config.public_url().is_https(),
         public_url: config.public_url().to_string(),
+        totp_skew: if auth.totp.skew == 0 {
+            identity::Skew::None
+        } else {
+            identity::Skew::One
+        },
         limits: identity::Limits {
             login_address_per_minute: limits.login_address_per_minute,
             login_account_per_hour: limits.login_account_per_hour,
+            second_factor_account_per_hour: limits.second_factor_account_per_hour,
             registration_address_per_hour: limits.registration_address_per_hour,
             refresh_device_per_minute: limits.refresh_device_per_minute,
             validate_address_per_minute: limits.validate_address_per_minute,

@@ -210,7 +210,7 @@ const USE_COOKIE: Sql = Sql::new(
         SET last_seen_at = now(),
             expires_at = least(d.absolute_expires_at,
                                now() + make_interval(secs => CASE WHEN EXISTS (SELECT 1 FROM identity.platform_roles r WHERE r.user_id = d.user_id)
-                                                             THEN $2 ELSE $3 END)),
+                                                             THEN $2::float8 ELSE $3::float8 END)),
             ip = $4::text::inet,
             user_agent = $5
        FROM identity.users u

@@ -47,6 +47,7 @@ pub(crate) fn settings() -> Settings {
     settings.limits = Limits {
         login_address_per_minute: 100_000,
         login_account_per_hour: 100_000,
+        second_factor_account_per_hour: 100_000,
         registration_address_per_hour: 100_000,
         refresh_device_per_minute: 100_000,
         validate_address_per_minute: 100_000,

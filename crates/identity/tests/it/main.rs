@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod authenticator;
 mod calls;
 mod contacts;
 mod demo;
@@ -17,7 +18,9 @@ mod passwords;
 mod profile;
 mod refresh;
 mod registration;
+mod second_factor;
 mod setup;
 mod statements;
 mod tokens;
+mod totp;
 mod visibility;

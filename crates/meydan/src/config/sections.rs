@@ -127,6 +127,7 @@ settings! {
             jwt: Jwt,
             refresh: Refresh,
             password: Password,
+            totp: Totp,
             limits: Limits,
         }
     }
@@ -178,12 +179,23 @@ settings! {
 }
 
 settings! {
+    /// Authenticator apps.
+    "auth.totp." struct Totp {
+        /// Steps of 30 seconds by which the clock of an app may be off. `0` accepts the present
+        /// code alone.
+        skew: u32 = "1", in "0" => "1";
+    }
+}
+
+settings! {
     /// How often somebody may try.
     "auth.limits." struct Limits {
         /// Logins from one address in a minute.
         login_address_per_minute: u32 = "10", in "1" => "100000";
         /// Logins of one account in an hour; then each further one waits longer.
         login_account_per_hour: u32 = "20", in "1" => "100000";
+        /// Second factors tried for one account in an hour; then each further one waits longer.
+        second_factor_account_per_hour: u32 = "10", in "1" => "100000";
         /// New accounts from one address in an hour.
         registration_address_per_hour: u32 = "5", in "1" => "100000";
         /// Refreshes of one device in a minute.
