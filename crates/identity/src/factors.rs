@@ -9,7 +9,6 @@ use kernel::{Caller, DeviceId, UserId};
 use crate::Identity;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::model::{Factors, STEP_UP_WINDOW_S};
 use crate::second_factor::amr;
 use crate::sql;
 
@@ -17,23 +16,22 @@ use crate::sql;
 const SECOND: [&str; 3] = [amr::TOTP, amr::RECOVERY, amr::PASSKEY];
 
 impl Identity {
-    /// Lets the caller change factors: their device. Judged by the device's row, which a step-up
-    /// changes at once, and not by what the token said when it was made.
+    /// Lets the caller change factors: their device. That the login is fresh and the caller is
+    /// nobody else was judged before the handler. The second factor is judged by the device's
+    /// row, which a step-up changes at once, and not by what the token said when it was made.
     pub(crate) async fn may_change_factors(&self, caller: &Caller) -> Result<DeviceId> {
-        // Staff who act as somebody change nothing that stays.
-        let device = caller.device.filter(|_| caller.act.is_none());
-        let device = device.ok_or(Error::Forbidden)?;
+        let device = caller.device.ok_or(Error::Forbidden)?;
+        if !self.factors(caller.user).await?.has_second() {
+            return Ok(device);
+        }
         let live = sql::devices::find_live(&self.db, device).await?;
         let live = live.ok_or(Error::Unauthenticated)?;
-        let factors = self.factors(caller.user).await?;
-        let age = self.clock.now().duration_since(live.auth_time).as_secs();
-        let proved = |word: &String| SECOND.contains(&word.as_str());
-        if age <= STEP_UP_WINDOW_S && (!factors.has_second() || live.amr.iter().any(proved)) {
-            Ok(device)
-        } else {
-            let methods = step_up_methods(&factors);
-            Err(Error::StepUpRequired { methods })
+        if live.amr.iter().any(|word| SECOND.contains(&word.as_str())) {
+            return Ok(device);
         }
+        let mut methods = self.ways_to_step_up(caller.user).await?;
+        methods.retain(|method| *method != "password");
+        Err(Error::StepUpRequired { methods })
     }
 
     /// Opens the transaction of a change. Changes of one user's factors wait for each other, so
@@ -61,20 +59,4 @@ impl Identity {
         events.factor_changed(user, factor)?;
         events.append(tx).await
     }
-}
-
-/// What somebody who is logged in can prove again who they are with.
-pub(crate) fn step_up_methods(factors: &Factors) -> Vec<&'static str> {
-    if !factors.has_second() {
-        let first = if factors.password { "password" } else { "otp" };
-        return vec![first];
-    }
-    [
-        (factors.totp, "totp"),
-        (factors.passkeys > 0, "passkey"),
-        (factors.recovery_codes_left > 0, "recovery"),
-    ]
-    .into_iter()
-    .filter_map(|(there, name)| there.then_some(name))
-    .collect()
 }

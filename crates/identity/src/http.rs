@@ -153,7 +153,7 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
 
 fn factor_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
     let change = |summary| {
-        Doc::new(summary).describe("Needs a proof of the last five minutes, by a second factor where the account has one; the owner is told by a letter.")
+        Doc::new(summary).step_up().describe("On an account with a second factor the login must have proved it; the owner is told by a letter.")
     };
     routes
         .post(
@@ -223,7 +223,7 @@ fn factor_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             change("Set the PIN that guards logins by telephone number")
                 .body::<factors::PinRequest>()
                 .returns_nothing(204)
-                .errors(&[&error::STEP_UP_REQUIRED, &FORBIDDEN, &error::BUSY]),
+                .errors(&[&error::BUSY]),
         )
         .delete(
             "/v1/users/@me/registration-lock",

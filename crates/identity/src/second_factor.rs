@@ -241,6 +241,9 @@ impl Identity {
         if factors.passkeys > 0 {
             methods.push("passkey");
         }
+        if factors.has_second() && factors.recovery_codes_left > 0 {
+            methods.push("recovery");
+        }
         if methods.is_empty() {
             methods.push("otp");
         }
