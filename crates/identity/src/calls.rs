@@ -94,9 +94,8 @@ impl Credentials for Identity {
         Ok(sql::devices::find_live(&self.db, device).await?.is_some())
     }
 
-    async fn resolve_api_key(&self, _: [u8; 32]) -> Result<Option<Caller>, Failure> {
-        // KEYS
-        Ok(None)
+    async fn resolve_api_key(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        Ok(self.resolve_key(sha256).await?)
     }
 
     async fn access_for_cookie(

@@ -228,21 +228,35 @@ impl Identity {
             ip: origin.ip.to_canonical().to_string(),
             user_agent: user_agent.as_deref(),
         };
-        sql::devices::insert(tx, &row).await?;
-        let mut events = Events::new(&self.ids, login.auth_time, Some(login.user));
+        if !sql::devices::insert(tx, &row).await? {
+            // Disabled since its state was looked at, or on a path that did not look.
+            return Err(Error::InvalidCredentials);
+        }
+        let actor = login.act.unwrap_or(login.user);
+        let mut events = Events::new(&self.ids, login.auth_time, Some(actor));
         events.device_created(login.user, login.device, secret.kind, login.amr)?;
         events.append(tx).await
     }
 
     /// Signs an access token for a login.
     pub(crate) fn access_token(&self, keys: &KeySet, login: &Login<'_>) -> Result<String> {
+        self.access_token_for(keys, login, self.settings.access_ttl)
+    }
+
+    /// Signs an access token that is good for `ttl`.
+    pub(crate) fn access_token_for(
+        &self,
+        keys: &KeySet,
+        login: &Login<'_>,
+        ttl: std::time::Duration,
+    ) -> Result<String> {
         let now = self.clock.now();
         let claims = AccessClaims {
             kind: TokenType::Access,
             sub: login.user,
             jti: self.ids.next::<kernel::id::kind::Other>()?,
             iat: now.as_second(),
-            exp: later(now, self.settings.access_ttl).as_second(),
+            exp: later(now, ttl).as_second(),
             iss: self.tokens.issuer.clone(),
             aud: self.tokens.access_audience.clone(),
             sid: login.device,
@@ -302,14 +316,22 @@ impl Identity {
         after: Option<Cursor>,
         limit: u16,
     ) -> Result<(Vec<Device>, Option<Cursor>)> {
+        let of = (caller.user, caller.device);
+        self.page_of_devices(of, after, limit).await
+    }
+
+    /// The live devices of a user, one of which may be the one that asks.
+    pub(crate) async fn page_of_devices(
+        &self,
+        (user, current): (UserId, Option<DeviceId>),
+        after: Option<Cursor>,
+        limit: u16,
+    ) -> Result<(Vec<Device>, Option<Cursor>)> {
         let limit = i64::from(limit.clamp(1, kernel::page::MAX_PAGE));
         let before = after.map_or(i64::MAX, |cursor| cursor.after);
         // One more than asked for tells whether there is another page.
-        let rows = sql::devices::list_before(&self.db, caller.user, before, limit + 1).await?;
-        let mut devices: Vec<Device> = rows
-            .into_iter()
-            .map(|row| row.shown(caller.device))
-            .collect();
+        let rows = sql::devices::list_before(&self.db, user, before, limit + 1).await?;
+        let mut devices: Vec<Device> = rows.into_iter().map(|row| row.shown(current)).collect();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = devices.len() > limit;
         devices.truncate(limit);

@@ -136,6 +136,9 @@ pub enum Error {
     /// The provider names an address that belongs to somebody.
     #[error("log in at a provider whose address has an account")]
     AccountLinkRequired,
+    /// The account has as many live keys as it may.
+    #[error("make more API keys than an account may have")]
+    TooManyKeys,
     /// A scope nobody knows.
     #[error("make a key with an unknown scope")]
     ScopeUnknown,
@@ -298,6 +301,9 @@ kernel::error_rows! {
     SCOPE_UNKNOWN, Invalid, 0,
         "one of the scopes does not exist; the documentation lists them",
         "izinlerden biri yok; belgelerde listelenir";
+    TOO_MANY_KEYS, Conflict, 0,
+        "this account has 20 API keys; take one back first",
+        "bu hesabın 20 API anahtarı var; önce birini iptal edin";
     TEXT_OUTDATED, Conflict, 0,
         "this text was replaced by a newer version; read that and agree to it",
         "bu metin yenilendi; yenisini okuyup onu onaylayın";
@@ -386,6 +392,7 @@ impl Error {
             Error::ProviderUnknown => &PROVIDER_UNKNOWN,
             Error::OauthFailed(_) => &OAUTH_FAILED,
             Error::AccountLinkRequired => &ACCOUNT_LINK_REQUIRED,
+            Error::TooManyKeys => &TOO_MANY_KEYS,
             Error::ScopeUnknown => &SCOPE_UNKNOWN,
             Error::TextOutdated => &TEXT_OUTDATED,
             Error::ExportRunning => &EXPORT_RUNNING,

@@ -6,7 +6,7 @@ use std::sync::Weak;
 
 use jiff::Timestamp;
 use kernel::event::{Handler, Handling};
-use kernel::{DeviceId, Event, Ids, UserId};
+use kernel::{AnyId, DeviceId, Event, Ids, UserId};
 use serde_json::{Value, json};
 
 use crate::Identity;
@@ -35,6 +35,19 @@ pub const CONSENT_CHANGED: &str = "identity.consent_changed.v1";
 /// has with the second now, `none`; of the address book `contact` or `no_contact`.
 pub const RELATIONSHIP_CHANGED: &str = "identity.relationship_changed.v1";
 
+/// A text that people agree to was published by a member of staff. `{purpose, text_version}`
+pub const TEXT_PUBLISHED: &str = "identity.text_published.v1";
+/// An API key was made. `{key_id, scopes}`
+pub const API_KEY_CREATED: &str = "identity.api_key_created.v1";
+/// An API key was taken back. `{key_id}`
+pub const API_KEY_REVOKED: &str = "identity.api_key_revoked.v1";
+/// A member of staff, the actor, wishes to act as the user. `{impersonation_id}`
+pub const IMPERSONATION_ASKED: &str = "identity.impersonation_asked.v1";
+/// Another member of staff, the actor, agreed to it. `{impersonation_id}`
+pub const IMPERSONATION_APPROVED: &str = "identity.impersonation_approved.v1";
+/// A member of staff, the actor, acts as the user from now on. `{impersonation_id}`
+pub const IMPERSONATION_STARTED: &str = "identity.impersonation_started.v1";
+
 /// Every event this build emits.
 pub const EVENTS: &[&str] = &[
     USER_CREATED,
@@ -47,6 +60,12 @@ pub const EVENTS: &[&str] = &[
     REGISTRATION_LOCK_WAITING,
     CONSENT_CHANGED,
     RELATIONSHIP_CHANGED,
+    TEXT_PUBLISHED,
+    API_KEY_CREATED,
+    API_KEY_REVOKED,
+    IMPERSONATION_ASKED,
+    IMPERSONATION_APPROVED,
+    IMPERSONATION_STARTED,
 ];
 
 /// Makes events that one operation appends together.
@@ -171,6 +190,40 @@ impl<'a> Events<'a> {
     ) -> Result<()> {
         let data = json!({"user_id": user, "other_id": other, "kind": kind});
         self.push(RELATIONSHIP_CHANGED, user, data)
+    }
+
+    pub(crate) fn text_published(
+        &mut self,
+        staff: UserId,
+        purpose: &str,
+        version: &str,
+    ) -> Result<()> {
+        let data = json!({"purpose": purpose, "text_version": version});
+        self.push(TEXT_PUBLISHED, staff, data)
+    }
+
+    pub(crate) fn api_key_created(
+        &mut self,
+        owner: UserId,
+        key: AnyId,
+        scopes: &[&str],
+    ) -> Result<()> {
+        let data = json!({"key_id": key, "scopes": scopes});
+        self.push(API_KEY_CREATED, owner, data)
+    }
+
+    pub(crate) fn api_key_revoked(&mut self, owner: UserId, key: AnyId) -> Result<()> {
+        self.push(API_KEY_REVOKED, owner, json!({"key_id": key}))
+    }
+
+    /// A step of an impersonation; `kind` is one of the three.
+    pub(crate) fn impersonation(
+        &mut self,
+        kind: &'static str,
+        user: UserId,
+        id: DeviceId,
+    ) -> Result<()> {
+        self.push(kind, user, json!({"impersonation_id": id}))
     }
 
     /// Appends them to the outbox, in the transaction that caused them.

@@ -1,9 +1,12 @@
 //! The routes of the context; handlers and wire types are in the files beside.
 
+mod api_keys;
 mod auth;
+mod consents;
 mod dialect;
 mod factors;
 mod people;
+mod staff;
 mod users;
 
 use std::sync::Arc;
@@ -29,7 +32,8 @@ type Shared = axum::extract::State<Arc<Identity>>;
 pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = Table::new(crate::SCHEMA, identity);
     let routes = dialect_routes(profile_routes(auth_routes(routes)));
-    factor_routes(relationship_routes(people_routes(routes))).build()
+    let routes = factor_routes(relationship_routes(people_routes(routes)));
+    consents::routes(staff::routes(api_keys::routes(routes))).build()
 }
 
 fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
@@ -40,7 +44,7 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             .body::<auth::RegistrationRequest>()
             .returns::<LoggedIn>(201)
             .errors(&[&error::REGISTRATION_CLOSED, &error::EMAIL_INVALID, &error::EMAIL_TAKEN,
-                &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::BUSY]))
+                &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::TEXT_OUTDATED, &error::BUSY]))
         .post("/v1/auth/setup", auth::set_up, public("Make the first administrator with a set-up link")
             .body::<auth::SetupRequest>()
             .returns::<LoggedIn>(201)
@@ -63,11 +67,11 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
         .post("/v1/auth/logout-all", auth::log_out_all, public("Log out everywhere").served_when_full()
             .optional_body::<auth::LogoutAllRequest>()
             .returns_nothing(204)
-            .errors(&[&error::REFRESH_INVALID]))
+            .errors(&[&error::REFRESH_INVALID, &FORBIDDEN]))
         .post("/v1/auth/validate", auth::validate, public("Ask whether an access token is good").served_when_full()
             .body::<auth::ValidateRequest>()
             .returns::<auth::ValidateResponse>(200))
-        .post("/v1/auth/ws-tickets", auth::ticket, Doc::new("Get a ticket for a socket").served_when_full()
+        .post("/v1/auth/ws-tickets", auth::ticket, Doc::new("Get a ticket for a socket").served_when_full().not_while_impersonating()
             .describe("For pages, which have no token: the ticket is the `token` of one IDENTIFY, within 30 seconds.")
             .returns::<auth::TicketResponse>(201)
             .errors(&[&FORBIDDEN]))
@@ -84,12 +88,15 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
         .get(
             "/v1/users/@me",
             users::me,
-            Doc::new("Read one's own profile").returns::<Me>(200),
+            Doc::new("Read one's own profile")
+                .scope("profile:read")
+                .returns::<Me>(200),
         )
         .patch(
             "/v1/users/@me",
             users::change_me,
             Doc::new("Change one's own profile")
+                .scope("profile:write")
                 .describe("Needs `If-Match` with the `ETag` that was read.")
                 .body::<users::ProfileRequest>()
                 .returns::<Me>(200)
@@ -103,6 +110,8 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             "/v1/users/@me/password",
             users::change_password,
             Doc::new("Change one's own password")
+                .people_only()
+                .not_while_impersonating()
                 .describe("Needs `current_password`, or a login of the last five minutes.")
                 .body::<users::PasswordRequest>()
                 .returns_nothing(204)
@@ -124,6 +133,8 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             "/v1/users/@me/devices",
             users::revoke_others,
             Doc::new("Sign all other devices out")
+                .people_only()
+                .not_while_impersonating()
                 .served_when_full()
                 .returns_nothing(204),
         )
@@ -139,6 +150,7 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             "/v1/users/{user_id}",
             users::card,
             Doc::new("Read somebody's card")
+                .scope("users:read")
                 .returns::<Card>(200)
                 .errors(&[&NOT_FOUND]),
         )
@@ -146,6 +158,7 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             "/v1/users",
             users::cards,
             Doc::new("Read several cards")
+                .scope("users:read")
                 .query::<users::CardsQuery>()
                 .returns_page::<Card>(200),
         )

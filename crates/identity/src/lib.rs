@@ -29,8 +29,10 @@
 //!
 //! Begin reading with `login.rs`, then `devices.rs` and `refresh.rs`.
 
+mod api_keys;
 mod browser;
 mod calls;
+mod consents;
 mod contacts;
 mod demo;
 mod devices;
@@ -38,6 +40,7 @@ pub mod error;
 pub mod events;
 mod factors;
 mod http;
+mod impersonation;
 mod jobs;
 mod keys;
 mod limits;
@@ -57,6 +60,7 @@ mod secrets;
 mod settings;
 mod setup;
 mod sql;
+mod staff;
 mod tokens;
 mod totp;
 mod users;
@@ -73,12 +77,15 @@ use infra::sms::{Sms, Verify};
 use kernel::{Ids, Limiter, SharedClock, SharedRng, UserId};
 use runtime::{Blocking, Check, Consumer, Module};
 
+pub use api_keys::{ApiKey, NewApiKey, NewKey, SCOPES};
 pub use calls::MAX_USERS;
+pub use consents::{ConsentState, ConsentText, NewText};
 pub use contacts::{Contact, LOOKUPS_PER_DAY, MAX_CONTACTS, MAX_NUMBERS, Match, Named};
 pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
 pub use devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
+pub use impersonation::{Impersonated, Impersonation};
 pub use keys::Rotation;
 pub use login::{LogoutBy, LogoutScope, OtherDevices};
 pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
@@ -89,8 +96,11 @@ pub use registration::{Consent, Registration};
 pub use relations::{MAX_BLOCKS, MAX_FRIENDS, MAX_PENDING_IN, MAX_PENDING_OUT, Tie, Wish};
 pub use rules::Email;
 pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
-pub use settings::{BrowserTimes, DemoPeople, EmailVerification, Limits, Settings, Times};
+pub use settings::{
+    Approver, BrowserTimes, DemoPeople, EmailVerification, Limits, Settings, Times,
+};
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
+pub use staff::Person;
 pub use totp::{NewTotp, Skew};
 pub use users::{Precondition, ProfileChange};
 pub use visibility::{Privacy, PrivacyChange, Whom};
@@ -127,8 +137,20 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
             include_str!("../migrations/V0007__registration_locks.sql"),
         ),
         (
+            "V0009__staff",
+            include_str!("../migrations/V0009__staff.sql"),
+        ),
+        (
+            "V0010__display_name_prefix",
+            include_str!("../migrations/V0010__display_name_prefix.sql"),
+        ),
+        (
             "V0011__relations",
             include_str!("../migrations/V0011__relations.sql"),
+        ),
+        (
+            "V0012__username_prefix",
+            include_str!("../migrations/V0012__username_prefix.sql"),
         ),
     ],
 };

@@ -29,6 +29,18 @@ pub enum State {
     Erased,
 }
 
+impl State {
+    /// The stored word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            State::Active => "active",
+            State::Disabled => "disabled",
+            State::Deleting => "deleting",
+            State::Erased => "erased",
+        }
+    }
+}
+
 /// A stored word that this build does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown word {0:?}")]

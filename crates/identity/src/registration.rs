@@ -108,6 +108,7 @@ impl Identity {
         }
         let email = wish.check_from(origin)?;
         limits::registration_from(&*self.limiter, &self.settings.limits, origin.ip).await?;
+        self.check_texts(&wish.consents).await?;
         let phc = self
             .hash_password(wish.password.clone(), wish.words())
             .await?;

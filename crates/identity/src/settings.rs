@@ -41,6 +41,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether there may be people whose password everybody knows.
     pub demo_people: DemoPeople,
+    /// Whether a second member of staff must agree before one acts as a user.
+    pub impersonation: Approver,
     /// Keys derived from the root secret.
     pub keys: RootKeys,
 }
@@ -65,6 +67,7 @@ impl Settings {
             totp_skew: Skew::One,
             limits: Limits::default(),
             demo_people: DemoPeople::Refused,
+            impersonation: Approver::Off,
             keys,
         }
     }
@@ -127,6 +130,15 @@ pub enum DemoPeople {
     Allowed,
     /// None are made, and those who are there cannot log in.
     Refused,
+}
+
+/// Whether a second member of staff must agree before one acts as a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approver {
+    /// No: a reason and a fresh login are enough.
+    Off,
+    /// Yes.
+    Required,
 }
 
 /// How often somebody may try (the rules made of these are in `limits.rs`).

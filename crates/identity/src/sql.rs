@@ -2,28 +2,36 @@
 
 use std::sync::LazyLock;
 
+pub(crate) mod api_keys;
+pub(crate) mod consents;
 pub(crate) mod contacts;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod factors;
+pub(crate) mod impersonations;
 pub(crate) mod keys;
 pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod relations;
+pub(crate) mod staff;
 pub(crate) mod tokens;
 pub(crate) mod users;
 
 /// All statements, for the test that prepares each.
 pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
     [
+        api_keys::ALL,
+        consents::ALL,
         contacts::ALL,
         demo::ALL,
         devices::ALL,
         factors::ALL,
+        impersonations::ALL,
         keys::ALL,
         operator::ALL,
         people::ALL,
         relations::ALL,
+        staff::ALL,
         tokens::ALL,
         users::ALL,
     ]

@@ -75,6 +75,7 @@ pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
             "/api/v10/users/@me/channels",
             open_dm,
             Doc::new("Open direct messages")
+                .not_while_impersonating()
                 .describe("Two people have one direct channel; opening it again returns it.")
                 .limit(OPEN_DM)
                 .body::<OpenDm>()
@@ -84,7 +85,9 @@ pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
         .get(
             "/api/v10/users/@me/channels",
             list_private,
-            Doc::new("List your private channels").returns_list::<PrivateChannel>(200),
+            Doc::new("List your private channels")
+                .not_while_impersonating()
+                .returns_list::<PrivateChannel>(200),
         )
         .build()
 }

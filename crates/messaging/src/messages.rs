@@ -46,7 +46,7 @@ impl Messaging {
         channel: ChannelId,
         new: NewMessage,
     ) -> Result<Delivery, Error> {
-        let place = self.enter(caller.user, channel).await?;
+        let place = self.enter(caller, channel).await?;
         place.needs(Chat::SEND_MESSAGES)?;
         self.may_write_in(caller.user, &place).await?;
         if !new.embeds.is_empty() {
@@ -78,7 +78,7 @@ impl Messaging {
         window: Window,
         limit: u8,
     ) -> Result<Vec<Message>, Error> {
-        let place = self.enter(caller.user, channel).await?;
+        let place = self.enter(caller, channel).await?;
         place.needs(Chat::READ_HISTORY)?;
         let now = self.clock.now();
         let limit = i64::from(limit.clamp(1, 100));
@@ -106,7 +106,7 @@ impl Messaging {
         channel: ChannelId,
         id: MessageId,
     ) -> Result<Message, Error> {
-        let place = self.enter(caller.user, channel).await?;
+        let place = self.enter(caller, channel).await?;
         place.needs(Chat::READ_HISTORY)?;
         let row = self.row(channel, id).await?;
         self.show_one(channel, place.community(), row).await
@@ -120,7 +120,7 @@ impl Messaging {
         id: MessageId,
         edit: Edit,
     ) -> Result<Message, Error> {
-        let place = self.enter(caller.user, channel).await?;
+        let place = self.enter(caller, channel).await?;
         // Otherwise an old message would carry new words past a block.
         self.may_write_in(caller.user, &place).await?;
         if edit
@@ -153,7 +153,7 @@ impl Messaging {
         channel: ChannelId,
         id: MessageId,
     ) -> Result<(), Error> {
-        let place = self.enter(caller.user, channel).await?;
+        let place = self.enter(caller, channel).await?;
         let row = self.row(channel, id).await?;
         if row.author_id != caller.user {
             place.needs(Chat::MANAGE_MESSAGES)?;

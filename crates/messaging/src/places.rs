@@ -5,7 +5,7 @@ use std::sync::Arc;
 use contracts::communities::{ChannelAccess, Member, channel_kind};
 use infra::fanout::Topic;
 use kernel::perm::Chat;
-use kernel::{ChannelId, CommunityId, UserId};
+use kernel::{Caller, ChannelId, CommunityId, UserId};
 
 use crate::Messaging;
 use crate::error::Error;
@@ -100,11 +100,13 @@ impl Place {
 }
 
 impl Messaging {
-    /// Finds the channel and the rights of `user` in it; fails unless it may be seen.
-    pub(crate) async fn enter(&self, user: UserId, channel: ChannelId) -> Result<Place, Error> {
+    /// Finds the channel and the rights of the caller in it; fails unless it may be seen. Private
+    /// channels are there for nobody who acts in a user's name.
+    pub(crate) async fn enter(&self, caller: &Caller, channel: ChannelId) -> Result<Place, Error> {
+        let user = caller.user;
         let home = self.home(channel).await?;
         if let Some(Home::Private(members)) = &home {
-            if !members.contains(&user) {
+            if !members.contains(&user) || caller.act.is_some() {
                 return Err(Error::UnknownChannel);
             }
             let inside = Inside::Private(Arc::clone(members));

@@ -17,7 +17,7 @@ const OF_CHANNEL: Rule = Rule::new("typing_of_channel", 5, Duration::from_secs(5
 impl Messaging {
     /// Tells a channel that the caller types. Too many signs are dropped without an error.
     pub async fn start_typing(&self, caller: &Caller, channel: ChannelId) -> Result<(), Error> {
-        let place = self.enter(caller.user, channel).await?;
+        let place = self.enter(caller, channel).await?;
         place.needs(Chat::SEND_MESSAGES)?;
         self.may_write_in(caller.user, &place).await?;
         let of_user = format!("{channel}:{}", caller.user);

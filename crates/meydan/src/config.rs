@@ -38,7 +38,9 @@ pub(crate) use problem::{Code, Problem, Report};
 pub(crate) use render::{Show, docs, env_list, json_schema, print, print_json, sample};
 pub(crate) use sections::*;
 pub(crate) use sources::Sources;
-pub(crate) use types::{EmailVerification, Env, LogFormat, PasswordScheme, Secret, WebOrigin};
+pub(crate) use types::{
+    Approver, EmailVerification, Env, LogFormat, PasswordScheme, Secret, WebOrigin,
+};
 
 use crate::parts::Contents;
 use layer::{Found, Layer, Target};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use web_kit::{Cors, Network, NetworkError, ServeOptions};
 
-use crate::config::{Config, EmailVerification, PasswordScheme};
+use crate::config::{Approver, Config, EmailVerification, PasswordScheme};
 
 /// Values of `identity`.
 pub(crate) fn identity(
@@ -53,6 +53,10 @@ pub(crate) fn identity(
             registration_address_per_hour: limits.registration_address_per_hour,
             refresh_device_per_minute: limits.refresh_device_per_minute,
             validate_address_per_minute: limits.validate_address_per_minute,
+        },
+        impersonation: match auth.impersonation.approver {
+            Approver::Off => identity::Approver::Off,
+            Approver::Required => identity::Approver::Required,
         },
         demo_people: if config.is_alone() {
             identity::DemoPeople::Allowed

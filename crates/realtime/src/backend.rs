@@ -69,6 +69,10 @@ impl Backend {
                 VerifyError::Unavailable(_) => Close::TryAgain,
             })?;
         let caller = verified.caller;
+        // The gateway delivers direct messages, which nobody may read in a user's name.
+        if caller.act.is_some() {
+            return Err(Close::BadToken);
+        }
         let bot = if caller.is_bot() {
             let bare = token.strip_prefix("Bot ").unwrap_or(token);
             let found = self

@@ -42,18 +42,28 @@ pub(crate) struct NewDevice<'a> {
     pub(crate) user_agent: Option<&'a str>,
 }
 
+// The lock on the account makes whoever disables it meanwhile wait, and then find this device; an
+// account that was disabled before gets none, however the login was proved.
 const INSERT: Sql = Sql::new(
     "identity.insert_device",
-    "INSERT INTO identity.user_devices
+    "WITH u AS (
+       SELECT id
+         FROM identity.users
+        WHERE id = $2
+          AND state IN ('active', 'deleting')
+          FOR SHARE)
+     INSERT INTO identity.user_devices
             (id, user_id, kind, refresh_token_hash, cur_jti, cur_iat, cur_exp, cur_kid,
              expires_at, absolute_expires_at, device_name, device_type,
              push_notification_token, amr, auth_time, act_user_id, ip, user_agent, last_login_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-             $17::text::inet, $18, $15)",
+     SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+            $17::text::inet, $18, $15
+       FROM u",
 );
 
-/// Stores a new device. Called by `devices::insert_device` and by nobody else.
-pub(crate) async fn insert(tx: &Tx, new: &NewDevice<'_>) -> Result<()> {
+/// Stores a new device; false when the account may not log in. Called by `devices::insert_device`
+/// and by nobody else.
+pub(crate) async fn insert(tx: &Tx, new: &NewDevice<'_>) -> Result<bool> {
     let current = new.secret.current;
     INSERT
         .bind(&new.id)
@@ -76,7 +86,7 @@ pub(crate) async fn insert(tx: &Tx, new: &NewDevice<'_>) -> Result<()> {
         .bind(&new.user_agent)
         .execute(tx)
         .await
-        .map(drop)
+        .map(|rows| rows == 1)
 }
 
 /// The refresh token that takes the place of another.
@@ -401,6 +411,64 @@ pub(crate) async fn revoke_all(
         .await
 }
 
+const REVOKE_BROWSERS: Sql = Sql::new(
+    "identity.revoke_browsers",
+    "UPDATE identity.user_devices
+        SET revoked_at = now(), revoke_reason = $2
+      WHERE user_id = $1
+        AND kind = 'browser'
+        AND revoked_at IS NULL
+     RETURNING id",
+);
+
+/// Signs the browser sessions of a user out.
+pub(crate) async fn revoke_browsers(tx: &Tx, user: UserId, reason: &str) -> Result<Vec<DeviceId>> {
+    REVOKE_BROWSERS.bind(&user).bind(&reason).scalars(tx).await
+}
+
+const REVOKE_SUPPORT: Sql = Sql::new(
+    "identity.revoke_support_devices",
+    "UPDATE identity.user_devices
+        SET revoked_at = now(), revoke_reason = $2
+      WHERE user_id = $1
+        AND kind = 'support'
+        AND revoked_at IS NULL
+     RETURNING id",
+);
+
+/// Ends every login in which somebody acts as a user.
+pub(crate) async fn revoke_support(tx: &Tx, user: UserId, reason: &str) -> Result<Vec<DeviceId>> {
+    REVOKE_SUPPORT.bind(&user).bind(&reason).scalars(tx).await
+}
+
+/// A device on which a member of staff acted as its user.
+#[derive(FromRow)]
+pub(crate) struct Acted {
+    pub(crate) id: DeviceId,
+    pub(crate) user_id: UserId,
+}
+
+// By the index on (staff_id, id) of impersonations, then by primary key.
+const REVOKE_ACTING: Sql = Sql::new(
+    "identity.revoke_acting_devices",
+    "UPDATE identity.user_devices
+        SET revoked_at = now(), revoke_reason = $2
+      WHERE id IN (SELECT i.id
+                     FROM identity.impersonations i
+                    WHERE i.staff_id = $1
+                      AND i.started_at IS NOT NULL)
+        AND act_user_id = $1
+        AND revoked_at IS NULL
+        AND expires_at > now()
+     RETURNING id, user_id",
+)
+.returning::<Acted>();
+
+/// Ends every login in which a member of staff acts as somebody.
+pub(crate) async fn revoke_acting(tx: &Tx, staff: UserId, reason: &str) -> Result<Vec<Acted>> {
+    REVOKE_ACTING.bind(&staff).bind(&reason).all(tx).await
+}
+
 /// A device that was signed out.
 #[derive(FromRow)]
 pub(crate) struct Revoked {
@@ -450,6 +518,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &LIST,
     &REVOKE,
     &REVOKE_ALL,
+    &REVOKE_BROWSERS,
+    &REVOKE_SUPPORT,
+    &REVOKE_ACTING,
     &REVOKED_SINCE,
     &PURGE_SPENT,
 ];

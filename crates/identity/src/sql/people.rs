@@ -69,9 +69,10 @@ pub(crate) async fn grant_role(tx: &Tx, user: UserId, role: &str, at: Timestamp)
 
 const INSERT_CONSENTS: Sql = Sql::new(
     "identity.insert_consents",
-    "INSERT INTO identity.consents (user_id, purpose, text_version, granted_at)
-     SELECT $1, c.purpose, c.text_version, $4
-       FROM unnest($2::text[], $3::text[]) AS c (purpose, text_version)",
+    "INSERT INTO identity.consents (user_id, purpose, text_version, text_hash, granted_at)
+     SELECT $1, c.purpose, c.text_version, t.hash, $4
+       FROM unnest($2::text[], $3::text[]) AS c (purpose, text_version)
+       LEFT JOIN identity.consent_texts t ON t.purpose = c.purpose AND t.version = c.text_version",
 );
 
 /// Stores consents given at sign-up.

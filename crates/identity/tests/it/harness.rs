@@ -6,19 +6,22 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
-use contracts::Credentials as _;
+use contracts::Credentials;
 use identity::{
     EmailVerification, Identity, Limits, NewAdmin, RootKeys, Scheme, Senders, Settings,
 };
 use infra::cache::LocalCache;
 use infra::fanout::{Body, Control, Deliveries, Fanout, LocalFanout, Topic};
 use infra::limiter::LocalLimiter;
-use kernel::{Clock, DeviceId, Ids, ManualClock, SeededRng, SharedClock, SystemClock, WorkerSlot};
+use kernel::{
+    Caller, Clock, DeviceId, Failure, Ids, ManualClock, PlatformRole, SeededRng, SharedClock,
+    SystemClock, UserId, WorkerSlot,
+};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::TestDb;
 use testkit::http::Reply;
-use web_kit::{OnStale, Peer, PublicKey, StackOptions, TokenVerifier};
+use web_kit::{Meta, OnStale, OpaqueTokens, Peer, PublicKey, StackOptions, TokenVerifier};
 
 pub(crate) const PASSWORD: &str = "kırmızı bisiklet yokuşu";
 pub(crate) const ROOT: &str = "a root secret of at least 32 bytes";
@@ -53,6 +56,42 @@ pub(crate) fn settings() -> Settings {
         validate_address_per_minute: 100_000,
     };
     settings
+}
+
+/// What the verifier asks of the context, as on a node.
+struct Issuers(Arc<Identity>);
+
+#[async_trait::async_trait]
+impl OpaqueTokens for Issuers {
+    async fn resolve_bot(&self, _: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        Ok(None)
+    }
+    async fn resolve_api_key(&self, sha256: [u8; 32]) -> Result<Option<Caller>, Failure> {
+        self.0.resolve_api_key(sha256).await
+    }
+    async fn access_for_cookie(
+        &self,
+        sha256: [u8; 32],
+        from: &Meta,
+    ) -> Result<Option<String>, Failure> {
+        let from = contracts::identity::From {
+            ip: from.ip,
+            user_agent: from.user_agent.clone(),
+        };
+        self.0.access_for_cookie(sha256, &from).await
+    }
+    async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure> {
+        self.0.take_ticket(sha256).await
+    }
+    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        contracts::Identity::roles(&*self.0, user).await
+    }
+    async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure> {
+        Credentials::ways_to_step_up(&*self.0, user).await
+    }
+    async fn device_is_live(&self, device: DeviceId) -> Result<bool, Failure> {
+        self.0.device_is_live(device).await
+    }
 }
 
 pub(crate) struct House {
@@ -93,7 +132,9 @@ impl House {
             settings,
         });
         identity.prepare().await.unwrap();
+        let issuers = Arc::new(Issuers(Arc::clone(&identity)));
         let verifier = TokenVerifier::new("my-auth-service", "my-app-client", Arc::clone(&shared))
+            .with_opaque(issuers)
             .on_stale(OnStale::Allow);
         let verifier = Arc::new(verifier);
         let limiter = LocalLimiter::new(Arc::clone(&shared), 100_000);
@@ -149,8 +190,12 @@ impl House {
         let mut all = Vec::new();
         let mut deliveries = self.revoked.lock().await;
         while let Some(delivery) = deliveries.try_next() {
-            if let Body::Control(Control::DevicesRevoked(devices)) = &delivery.record.body {
-                all.extend_from_slice(devices);
+            match &delivery.record.body {
+                Body::Control(Control::DevicesRevoked(devices)) => all.extend_from_slice(devices),
+                Body::Control(Control::ApiKeyRevoked(owner)) => {
+                    self.verifier.forget_secrets(*owner)
+                }
+                Body::Control(_) | Body::Dispatch(_) => {}
             }
         }
         self.verifier.revoke(&all, self.clock.now());
@@ -222,6 +267,14 @@ impl House {
             password: Some(secret(PASSWORD)),
         };
         self.identity.create_admin(new).await.unwrap()
+    }
+
+    /// Signs somebody up who has a platform role.
+    pub(crate) async fn staff(&self, name: &str, role: PlatformRole) -> Session {
+        let session = self.register(name).await;
+        let user = session.user.parse().unwrap();
+        self.identity.grant(user, role).await.unwrap();
+        session
     }
 
     /// The types of all events so far, in order.

@@ -2,14 +2,17 @@
 
 #![cfg(test)]
 
+mod api_keys;
 mod authenticator;
 mod calls;
+mod consents;
 mod contacts;
 mod demo;
 mod devices;
 mod dialect;
 mod friends;
 mod harness;
+mod impersonation;
 mod keys;
 mod login;
 #[cfg(test)]
@@ -20,6 +23,7 @@ mod refresh;
 mod registration;
 mod second_factor;
 mod setup;
+mod staff;
 mod statements;
 mod tokens;
 mod totp;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::schema::Alias::{Common, Short};
 use super::schema::settings;
-use super::types::{EmailVerification, Env, LogFormat, Network, PasswordScheme, Secret, WebOrigin};
+use super::types::{
+    Approver, EmailVerification, Env, LogFormat, Network, PasswordScheme, Secret, WebOrigin,
+};
 use super::value::Size;
 
 settings! {
@@ -126,6 +128,7 @@ settings! {
             audience: Audience,
             jwt: Jwt,
             refresh: Refresh,
+            impersonation: Impersonation,
             password: Password,
             totp: Totp,
             limits: Limits,
@@ -150,6 +153,14 @@ settings! {
         /// processes of one installation.
         secret: Option<Secret>, or "made once and kept in the data directory",
             also Common("JWT_SECRET");
+    }
+}
+
+settings! {
+    /// Staff who act as a user.
+    "auth.impersonation." struct Impersonation {
+        /// Whether a second member of staff must agree first.
+        approver: Approver = "off";
     }
 }
 

@@ -84,6 +84,18 @@ impl Choice for EmailVerification {
     const ALL: &'static [Self] = &[Self::Required, Self::Off];
 }
 
+/// Whether a second member of staff must agree before one acts as a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Approver {
+    Off,
+    Required,
+}
+
+impl Choice for Approver {
+    const WORDS: &'static [&'static str] = &["off", "required"];
+    const ALL: &'static [Self] = &[Self::Off, Self::Required];
+}
+
 /// How new passwords are stored; both kinds can always be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PasswordScheme {
