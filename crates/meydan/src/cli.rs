@@ -9,6 +9,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod bench;
 mod completion;
 mod config;
@@ -100,6 +101,8 @@ enum Command {
     Admin(admin::Admin),
     /// Tokens: whose they are, and whether they are good
     Token(token::Token),
+    /// The record of what happened: verify, export
+    Audit(audit::Audit),
     /// Keys: replace them before their time
     Key(key::Key),
     /// Settings: check, print, document
@@ -214,6 +217,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Fail> {
         Command::Migrate(migrate) => block_on(migrate.run(context)),
         Command::Admin(admin) => block_on(admin.run(context)),
         Command::Token(token) => block_on(token.run(context)),
+        Command::Audit(audit) => block_on(audit.run(context)),
         Command::Key(key) => block_on(key.run(context)),
         Command::Doctor(doctor) => block_on(doctor.run(context)),
         Command::Health(health) => block_on(health.run(context)),

@@ -39,6 +39,8 @@ pub(crate) enum Error {
     Secret(#[from] identity::SecretError),
     #[error("deriving keys of applications from the root secret")]
     ApplicationSecret(#[from] applications::SecretError),
+    #[error(transparent)]
+    AuditSecret(#[from] audit::SecretError),
     #[error("reading http.trusted_proxies")]
     Proxies(#[from] web_kit::NetworkError),
     #[error("writing the API document")]
@@ -60,6 +62,7 @@ pub(crate) fn migrations() -> Vec<db::Migrations> {
         communities::MIGRATIONS,
         messaging::MIGRATIONS,
         applications::MIGRATIONS,
+        audit::MIGRATIONS,
         realtime::MIGRATIONS,
     ]
 }
@@ -73,6 +76,7 @@ pub(crate) fn errors() -> Vec<&'static kernel::ErrorRow> {
         communities::ERRORS,
         messaging::ERRORS,
         applications::ERRORS,
+        audit::ERRORS,
         realtime::ERRORS,
     ]
     .concat()
@@ -148,6 +152,22 @@ struct Contexts {
     communities: Arc<communities::Communities>,
     messaging: Arc<messaging::Messaging>,
     applications: Arc<applications::Applications>,
+    audit: Arc<audit::Audit>,
+}
+
+/// Keys of the contexts that have some, all derived from the root secret.
+struct Keys {
+    applications: applications::Keys,
+    audit: audit::Key,
+}
+
+impl Keys {
+    fn derive(root: &SecretString) -> Result<Self, Error> {
+        Ok(Keys {
+            applications: applications::Keys::derive(root)?,
+            audit: audit::Key::derive(root)?,
+        })
+    }
 }
 
 impl Contexts {
@@ -155,7 +175,7 @@ impl Contexts {
         ground: &Ground,
         identity: Arc<identity::Identity>,
         messaging: messaging::Settings,
-        applications: applications::Settings,
+        keys: Keys,
     ) -> Self {
         let communities = communities::build(communities::Deps {
             db: ground.db.clone(),
@@ -187,13 +207,15 @@ impl Contexts {
             fanout: Arc::clone(&ground.fanout),
             identity: identity.clone(),
             communities: communities.clone(),
-            settings: applications,
+            settings: applications::Settings::new(keys.applications),
         });
+        let audit = audit_of(ground, keys.audit);
         Contexts {
             identity,
             communities,
             messaging,
             applications,
+            audit,
         }
     }
 
@@ -203,6 +225,7 @@ impl Contexts {
             communities::table(Arc::clone(&self.communities)),
             messaging::tables(Arc::clone(&self.messaging)),
             applications::table(Arc::clone(&self.applications)),
+            audit::table(Arc::clone(&self.audit)),
         ]
     }
 
@@ -220,6 +243,9 @@ impl Contexts {
         }
         if has(Service::Applications) {
             modules.push(applications::module(&self.applications));
+        }
+        if has(Service::Audit) {
+            modules.push(audit::module(&self.audit));
         }
         modules
     }
@@ -239,6 +265,14 @@ fn identity_of(ground: &Ground, settings: identity::Settings) -> Arc<identity::I
     })
 }
 
+fn audit_of(ground: &Ground, key: audit::Key) -> Arc<audit::Audit> {
+    audit::build(audit::Deps {
+        db: ground.db.clone(),
+        clock: Arc::clone(&ground.clock),
+        key,
+    })
+}
+
 /// Every route of the product, without a database behind it: for the API document and for the
 /// authorization table. Call it inside a runtime.
 pub(crate) fn documented() -> Result<Vec<Table>, Error> {
@@ -254,13 +288,8 @@ pub(crate) fn documented() -> Result<Vec<Table>, Error> {
     let secret = SecretString::from("only for the document, never used as a key");
     let keys = identity::RootKeys::derive(&secret)?;
     let identity = identity_of(&ground, identity::Settings::new(keys));
-    let applications = applications::Settings::new(applications::Keys::derive(&secret)?);
-    let contexts = Contexts::build(
-        &ground,
-        identity,
-        messaging::Settings::default(),
-        applications,
-    );
+    let derived = Keys::derive(&secret)?;
+    let contexts = Contexts::build(&ground, identity, messaging::Settings::default(), derived);
     let verifier = Arc::new(TokenVerifier::new("", "", Arc::clone(&ground.clock)));
     let gateway = gateway_deps(realtime::Settings::default(), &ground, &contexts, &verifier);
     let mut tables = contexts.tables();
@@ -287,6 +316,13 @@ pub(crate) async fn identity(
     Ok(identity)
 }
 
+/// The audit chain alone, for commands of the operator.
+pub(crate) async fn audit(parts: &Parts) -> Result<Arc<audit::Audit>, Error> {
+    let lifecycle = Lifecycle::new();
+    let ground = Ground::leased(parts, &lifecycle, lifecycle.soft()).await?;
+    Ok(audit_of(&ground, audit::Key::derive(&parts.root_secret)?))
+}
+
 /// Builds the contexts, binds, and serves the selected ones in tasks of `lifecycle`.
 pub(crate) async fn start(
     config: &Config,
@@ -302,8 +338,8 @@ pub(crate) async fn start(
     identity.prepare().await?;
     let plan = demo::plan(config, parts.contents, &identity).await?;
     let (has_admin, setup_token) = first_admin(config, &identity).await?;
-    let applications = applications::Settings::new(applications::Keys::derive(&parts.root_secret)?);
-    let contexts = Contexts::build(&ground, identity, settings::messaging(config), applications);
+    let keys = Keys::derive(&parts.root_secret)?;
+    let contexts = Contexts::build(&ground, identity, settings::messaging(config), keys);
     // Months that began while nothing ran have no partition yet.
     contexts
         .messaging
@@ -476,7 +512,12 @@ fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<
         Arc::clone(&ground.rng),
         jobs,
     );
-    for module in modules.iter().filter(|module| module.name != "realtime") {
+    // The others have nothing to tell.
+    let silent = ["realtime", "audit"];
+    for module in modules
+        .iter()
+        .filter(|module| !silent.contains(&module.name))
+    {
         let (bus, clock) = (Arc::clone(&bus), Arc::clone(&ground.clock));
         let relay = db::outbox::Relay::new(ground.db.clone(), module.name, bus, clock);
         let wake = ground.db.outbox_wake(module.name);

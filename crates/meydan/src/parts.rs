@@ -13,6 +13,7 @@ pub(crate) enum Service {
     Communities,
     Messaging,
     Applications,
+    Audit,
     Realtime,
 }
 
@@ -23,6 +24,7 @@ impl Service {
             Self::Communities => "communities",
             Self::Messaging => "messaging",
             Self::Applications => "applications",
+            Self::Audit => "audit",
             Self::Realtime => "realtime",
         }
     }
@@ -143,6 +145,9 @@ mod tests {
         assert_eq!(two.surfaces(), ["/api/v10", "/gateway"]);
         assert!(two.has(Service::Realtime) && !two.has(Service::Identity));
         let rest = Selection::except(&[Service::Realtime]).unwrap();
-        assert_eq!(rest.names(), "identity,communities,messaging,applications");
+        assert_eq!(
+            rest.names(),
+            "identity,communities,messaging,applications,audit"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Accounts without a server: what commands of the operator open and close again.
+//! Accounts, or another context, without a server: what commands of the operator open and close.
 
 use std::sync::Arc;
 
@@ -39,15 +39,20 @@ impl Accounts {
     }
 }
 
-async fn identity(config: &Config, local: &Local) -> Result<Arc<Identity>, Fail> {
+/// What a context is built of, on a database that was brought up to date.
+pub(super) async fn parts(config: &Config, local: &Local) -> Result<Parts, Fail> {
     local.migrate().await?;
-    let parts = Parts {
+    Ok(Parts {
         selection: Selection::all(),
         database: local.database.clone(),
         direct: local.direct.clone(),
         root_secret: local::root_secret(config, &kernel::SystemRng)?,
         contents: Contents::AsIs,
-    };
+    })
+}
+
+async fn identity(config: &Config, local: &Local) -> Result<Arc<Identity>, Fail> {
+    let parts = parts(config, local).await?;
     let identity = crate::compose::identity(config, &parts).await;
     Ok(identity.map_err(anyhow::Error::from)?)
 }

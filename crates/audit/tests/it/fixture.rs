@@ -1,0 +1,87 @@
+//! The context over a database of its own.
+
+use std::sync::Arc;
+
+use audit::{Audit, Deps, Key, MIGRATIONS};
+use jiff::Timestamp;
+use kernel::{Event, EventId, ManualClock, PlatformRole, UserId};
+use serde_json::{Value, json};
+use testkit::TestDb;
+use testkit::http::Reply;
+
+pub(crate) const AYSE: UserId = UserId::new(1_001);
+pub(crate) const MEHMET: UserId = UserId::new(1_002);
+pub(crate) const BOSS: UserId = UserId::new(1_003);
+
+pub(crate) struct World {
+    pub(crate) database: TestDb,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) router: axum::Router,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let database = TestDb::new(&[MIGRATIONS]).await.unwrap();
+        let clock = ManualClock::new("2026-11-20T07:00:00Z".parse().unwrap());
+        let audit = audit::build(Deps {
+            db: database.app("audit").unwrap(),
+            clock: clock.clone(),
+            key: Key::derive(&"r".repeat(32).into()).unwrap(),
+        });
+        let table = audit::table(Arc::clone(&audit));
+        let roles = [(BOSS, vec![PlatformRole::Superadmin])];
+        let router = testkit::http::app_with_roles(table.router(), clock.clone(), &roles).unwrap();
+        World {
+            database,
+            audit,
+            router,
+            clock,
+        }
+    }
+
+    /// The same database under another root secret.
+    pub(crate) fn stranger(&self) -> Arc<Audit> {
+        audit::build(Deps {
+            db: self.database.app("audit").unwrap(),
+            clock: self.clock.clone(),
+            key: Key::derive(&"s".repeat(32).into()).unwrap(),
+        })
+    }
+
+    /// Brings an event as the bus does.
+    pub(crate) async fn bring(&self, event: &Event) {
+        let module = audit::module(&self.audit);
+        for consumer in &module.consumers {
+            consumer.handler.handle(event).await.unwrap();
+        }
+    }
+
+    /// Brings events about Ayşe and seals them.
+    pub(crate) async fn sealed(&self, ids: std::ops::RangeInclusive<i64>) {
+        for id in ids {
+            self.bring(&event(id, AYSE, "identity.factor_changed.v1"))
+                .await;
+        }
+        self.audit.seal().await.unwrap();
+    }
+
+    pub(crate) async fn get(&self, who: UserId, path: &str) -> Reply {
+        let who = testkit::http::caller(who);
+        testkit::http::call(&self.router, "GET", path, &who, Value::Null)
+            .await
+            .unwrap()
+    }
+}
+
+pub(crate) fn event(id: i64, user: UserId, kind: &str) -> Event {
+    Event {
+        id: EventId::new(id),
+        kind: kind.to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        actor: Some(user),
+        tenant: None,
+        key: user.to_string(),
+        data: json!({"user_id": user, "factor": "totp"}),
+    }
+}

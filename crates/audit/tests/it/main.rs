@@ -1,0 +1,10 @@
+//! The chain over a real database.
+
+#[cfg(test)]
+mod chain;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod statements;
