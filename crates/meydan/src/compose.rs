@@ -534,3 +534,19 @@ fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<
     runtime::spawn(lifecycle, "db.listener", listener.run(soft));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    /// Whom people know is their own business.
+    const NOT_AUDITED: &[&str] = &["identity.relationship_changed.v1"];
+
+    /// What identity tells is what auditors ask for: a new event is audited or said not to be.
+    #[test]
+    fn every_event_of_accounts_is_audited() {
+        for kind in identity::EVENTS {
+            let audited = audit::AUDITED.contains(kind);
+            let excepted = NOT_AUDITED.contains(kind);
+            assert!(audited != excepted, "{kind} is neither audited nor excepted");
+        }
+    }
+}

@@ -30,8 +30,8 @@ impl World {
             key: Key::derive(&"r".repeat(32).into()).unwrap(),
         });
         let table = audit::table(Arc::clone(&audit));
-        let roles = [(BOSS, vec![PlatformRole::Superadmin])];
-        let router = testkit::http::app_with_roles(table.router(), clock.clone(), &roles).unwrap();
+        testkit::http::grant(BOSS, &[PlatformRole::Superadmin]);
+        let router = testkit::http::app(table.router(), clock.clone()).unwrap();
         World {
             database,
             audit,

@@ -85,3 +85,39 @@ async fn tokens_are_read_and_the_signing_key_is_replaced() -> Result<()> {
     assert_eq!(home.run_with(&inspect, &ayse.token)?.status.code(), Some(6));
     node.stop()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_is_sealed_shown_and_verified() -> Result<()> {
+    let home = Home::new("audit")?;
+    let node = home.start().await?;
+    let ayse = node.sign_up("ayse").await?;
+    let path = "/v1/users/@me/activity";
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let kinds = loop {
+        let reply = node
+            .client
+            .call("GET", path, ayse.credential(), Value::Null)
+            .await?;
+        let page = reply.expect(200)?.json;
+        let entries = page["items"].as_array().cloned().unwrap_or_default();
+        if entries.len() == 2 {
+            let kind = |entry: &Value| entry["kind"].as_str().unwrap_or_default().to_owned();
+            break entries.iter().map(kind).collect::<Vec<_>>();
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "{page}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert_eq!(
+        kinds,
+        ["identity.device_created.v1", "identity.user_created.v1"]
+    );
+    assert_eq!(
+        rows(&home.run(&["audit", "verify", "-o", "json"])?)?,
+        Vec::<Value>::new()
+    );
+    let exported = home.run(&["audit", "export"])?;
+    let lines = String::from_utf8(exported.stdout)?;
+    assert!(lines.lines().count() >= 2, "{lines}");
+    assert!(!lines.contains("ayse"), "ids, not names");
+    node.stop()
+}
