@@ -20,6 +20,7 @@ pub const AUDITED: &[&str] = &[
     "identity.device_created.v1",
     "identity.device_revoked.v1",
     "identity.factor_changed.v1",
+    "identity.registration_lock_waiting.v1",
     "identity.consent_changed.v1",
     "applications.application_created.v1",
     "applications.application_deleted.v1",

@@ -546,7 +546,10 @@ mod tests {
         for kind in identity::EVENTS {
             let audited = audit::AUDITED.contains(kind);
             let excepted = NOT_AUDITED.contains(kind);
-            assert!(audited != excepted, "{kind} is neither audited nor excepted");
+            assert!(
+                audited != excepted,
+                "{kind} is neither audited nor excepted"
+            );
         }
     }
 }
