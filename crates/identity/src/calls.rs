@@ -1,14 +1,26 @@
 //! What other contexts and every node ask of us.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use contracts::Relations;
-use contracts::identity::{Credentials, From, Identity as Calls, Revocation, SigningKey, User};
+use contracts::identity::{
+    Auth, Credentials, From, Identity as Calls, OtpSent, Revocation, SendOtp, SigningKey,
+    TokenPair, User, VerifyOtp,
+};
 use contracts::relations::{Circle, Consent, Relation, Visible};
 use jiff::Timestamp;
 use kernel::failure::INVALID_REQUEST;
-use kernel::{Caller, DeviceId, Failure, FieldError, PlatformRole, UserId};
+use kernel::{Caller, DeviceId, Failure, FieldError, Locale, PlatformRole, UserId};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::Identity;
+use crate::code_login::{CodeProof, Second};
+use crate::devices::{Origin, SessionKind, Tokens};
+use crate::error::Error;
+use crate::login::{LogoutBy, LogoutScope};
+use crate::model::{DeviceInfo, DeviceType};
+use crate::otp::{Channel, CodeWish, Purpose};
 use crate::sql;
 
 /// Most users asked for at once.
@@ -112,5 +124,94 @@ impl Credentials for Identity {
 
     async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure> {
         Ok(self.redeem_ticket(sha256).await?)
+    }
+}
+
+#[async_trait]
+impl Auth for Identity {
+    async fn send_otp(&self, wish: SendOtp) -> Result<OtpSent, Failure> {
+        let sent = self
+            .send_code(CodeWish {
+                channel: Channel::Sms,
+                to: &wish.phone_number,
+                purpose: Purpose::Login,
+                caller: None,
+                // A language we do not speak is no reason to send nothing.
+                locale: wish.locale.as_deref().and_then(Locale::from_tag),
+                asked_in: Locale::Tr,
+                known_device: None,
+                ip: wish.from.ip,
+            })
+            .await?;
+        Ok(OtpSent {
+            handle: sent.handle.expose_secret().to_owned(),
+            resend_after_seconds: sent.resend_after_seconds,
+        })
+    }
+
+    async fn verify_otp(&self, proof: VerifyOtp) -> Result<TokenPair, Failure> {
+        let origin = Origin {
+            ip: proof.from.ip,
+            user_agent: proof.from.user_agent,
+            device: DeviceInfo {
+                device_name: filled(proof.device_name),
+                device_type: proof.device_type.as_deref().and_then(DeviceType::from_word),
+                push_notification_token: filled(proof.push_notification_token),
+            },
+            session: SessionKind::Token,
+        };
+        let code = SecretString::from(proof.otp_code);
+        let by = CodeProof {
+            handle: proof.handle.as_deref().filter(|handle| !handle.is_empty()),
+            phone_number: Some(&proof.phone_number),
+            code: &code,
+            known_device: None,
+        };
+        let second = filled(proof.second_factor);
+        let login = self
+            .log_in_by_code(by, Second::Inline(second.as_deref()), &origin)
+            .await?;
+        let tokens = login
+            .tokens()
+            .ok_or(Error::Broken("a login by tokens without tokens"))?;
+        Ok(pair(tokens))
+    }
+
+    async fn validate(&self, access_token: &str, ip: IpAddr) -> Result<Option<UserId>, Failure> {
+        Ok(Identity::validate(self, access_token, ip).await?)
+    }
+
+    async fn refresh(
+        &self,
+        refresh_token: &str,
+        attempt_id: Option<&str>,
+    ) -> Result<TokenPair, Failure> {
+        Ok(pair(
+            Identity::refresh(self, refresh_token, attempt_id).await?,
+        ))
+    }
+
+    async fn revoke_current_device(&self, refresh_token: &str) -> Result<(), Failure> {
+        Ok(self.log_out(LogoutBy::RefreshToken(refresh_token)).await?)
+    }
+
+    async fn log_out_everywhere(&self, access_token: &str) -> Result<(), Failure> {
+        let header = format!("Bearer {access_token}");
+        let by = LogoutBy::Header(&header);
+        Ok(self.log_out_all(by, LogoutScope::Everywhere).await?)
+    }
+}
+
+/// What clients that always send every field leave empty is absent.
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn pair(tokens: Tokens) -> TokenPair {
+    TokenPair {
+        access_token: tokens.access_token,
+        refresh_token: tokens.refresh_token,
+        user: tokens.user_id,
+        is_new_user: tokens.is_new_user,
     }
 }

@@ -5,6 +5,7 @@ mod auth;
 mod consents;
 mod dialect;
 mod factors;
+mod otp;
 mod people;
 mod staff;
 mod users;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_MATCH, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kernel::failure::{FORBIDDEN, NOT_FOUND, RATE_LIMITED};
+use kernel::failure::{FORBIDDEN, NOT_FOUND, RATE_LIMITED, UNAUTHENTICATED};
 use secrecy::ExposeSecret as _;
 use web_kit::{Doc, Json, Policy, Routes, Table};
 
@@ -33,7 +34,8 @@ pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = Table::new(crate::SCHEMA, identity);
     let routes = dialect_routes(profile_routes(auth_routes(routes)));
     let routes = factor_routes(relationship_routes(people_routes(routes)));
-    consents::routes(staff::routes(api_keys::routes(routes))).build()
+    let routes = consents::routes(staff::routes(api_keys::routes(routes)));
+    code_routes(routes).build()
 }
 
 fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
@@ -81,6 +83,23 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             .errors(&[&FORBIDDEN]))
         .get("/.well-known/jwks.json", auth::jwks, public("The public keys of access tokens")
             .returns::<auth::Jwks>(200))
+}
+
+fn code_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    let public = |summary| Doc::new(summary).policy(Policy::Public);
+    routes
+        .post("/v1/auth/otp", otp::send, public("Send a one-time password").served_when_full()
+            .describe("Known and unknown numbers and addresses get the same answer. A number without an account gets one when its code comes back; nothing is sent to an address without one. `verify_contact` and `step_up` are for people who are logged in.")
+            .body::<otp::OtpRequest>()
+            .returns::<otp::OtpResponse>(202)
+            .errors(&[&error::PHONE_INVALID, &error::EMAIL_INVALID, &error::COUNTRY_NOT_ALLOWED,
+                &error::CHANNEL_UNAVAILABLE, &error::BUSY, &UNAUTHENTICATED, &FORBIDDEN]))
+        .post("/v1/auth/otp/verify", otp::verify, public("Log in with a one-time password").served_when_full()
+            .describe("A code works once and may be tried five times. An account made here has a username of `u` and letters, until its owner chooses one.")
+            .body::<otp::VerifyRequest>()
+            .returns::<LoggedIn>(200)
+            .errors(&[&error::OTP_INVALID, &error::SECOND_FACTOR_REQUIRED, &error::REGISTRATION_LOCKED,
+                &error::CHANNEL_UNAVAILABLE]))
 }
 
 fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {

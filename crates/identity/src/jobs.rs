@@ -19,6 +19,9 @@ const MAX_BATCHES: usize = 100;
 /// How long used and expired links stay, for whoever looks into a complaint.
 const TOKENS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
+/// How long the budget of a number or address stays after its last use.
+const BUDGETS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// The jobs of this context.
 pub(crate) fn jobs(identity: &Arc<Identity>) -> Vec<Job> {
     let (rotate, purge) = (Arc::clone(identity), Arc::clone(identity));
@@ -50,21 +53,26 @@ impl Identity {
         Ok(Keys::status(&set))
     }
 
-    /// Forgets spent refresh tokens of logins that are over, and old links.
+    /// Forgets spent refresh tokens of logins that are over, old links and codes, and budgets
+    /// that nobody uses.
     pub async fn purge(&self) -> Result<String> {
-        let (mut spent, mut links) = (0, 0);
+        let (mut spent, mut links, mut codes) = (0, 0, 0);
         let before = self.clock.now() - TOKENS_KEPT;
+        let unused = self.moment().today.saturating_sub(BUDGETS_KEPT);
         for _ in 0..MAX_BATCHES {
             let tokens = sql::devices::purge_spent(&self.db, BATCH).await?;
             let old = sql::tokens::purge(&self.db, before, BATCH).await?;
+            let sent = sql::otp::purge_challenges(&self.db, before, BATCH).await?;
+            let budgets = sql::otp::purge_targets(&self.db, unused, BATCH).await?;
             spent += tokens;
             links += old;
-            if tokens == 0 && old == 0 {
+            codes += sent;
+            if tokens + old + sent + budgets == 0 {
                 break;
             }
         }
         Ok(format!(
-            "removed {spent} spent refresh tokens and {links} links"
+            "removed {spent} spent refresh tokens, {links} links and {codes} codes"
         ))
     }
 }

@@ -32,6 +32,8 @@
 mod api_keys;
 mod browser;
 mod calls;
+mod challenges;
+mod code_login;
 mod consents;
 mod contacts;
 mod demo;
@@ -43,11 +45,15 @@ mod http;
 mod impersonation;
 mod jobs;
 mod keys;
+mod letters;
 mod limits;
 mod login;
+mod metrics_table;
 mod model;
 mod operator;
+mod otp;
 mod passwords;
+mod phones;
 mod proof;
 mod recovery;
 mod refresh;
@@ -57,6 +63,7 @@ mod relations;
 mod rules;
 mod second_factor;
 mod secrets;
+mod sender;
 mod settings;
 mod setup;
 mod sql;
@@ -79,6 +86,7 @@ use runtime::{Blocking, Check, Consumer, Module};
 
 pub use api_keys::{ApiKey, NewApiKey, NewKey, SCOPES};
 pub use calls::MAX_USERS;
+pub use code_login::{CodeProof, Second};
 pub use consents::{ConsentState, ConsentText, NewText};
 pub use contacts::{Contact, LOOKUPS_PER_DAY, MAX_CONTACTS, MAX_NUMBERS, Match, Named};
 pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
@@ -88,16 +96,19 @@ pub use events::EVENTS;
 pub use impersonation::{Impersonated, Impersonation};
 pub use keys::Rotation;
 pub use login::{LogoutBy, LogoutScope, OtherDevices};
+pub use metrics_table::METRICS;
 pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
 pub use operator::{Inspection, RoleHolder};
+pub use otp::{Channel, CodeSent, CodeWish, Purpose};
 pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
+pub use phones::{Region, UnknownRegion};
 pub use proof::Proof;
 pub use registration::{Consent, Registration};
 pub use relations::{MAX_BLOCKS, MAX_FRIENDS, MAX_PENDING_IN, MAX_PENDING_OUT, Tie, Wish};
 pub use rules::Email;
 pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
 pub use settings::{
-    Approver, BrowserTimes, DemoPeople, EmailVerification, Limits, Settings, Times,
+    Approver, BrowserTimes, DemoPeople, DevCode, EmailVerification, Limits, Otp, Settings, Times,
 };
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
 pub use staff::Person;
@@ -205,6 +216,7 @@ pub struct Identity {
     limiter: Arc<dyn Limiter>,
     cache: Arc<dyn Cache>,
     senders: Senders,
+    outgoing: sender::Outgoing,
     settings: Settings,
     tokens: tokens::Tokens,
     keys: keys::Keys,
@@ -240,6 +252,7 @@ pub fn build(deps: Deps) -> Arc<Identity> {
         limiter: deps.limiter,
         cache: deps.cache,
         senders: deps.senders,
+        outgoing: sender::Outgoing::new(deps.settings.otp.queue),
         settings: deps.settings,
     })
 }

@@ -30,6 +30,47 @@ const WAITS: [Rule; 6] = [
 /// Counts levels: each token taken is one.
 const LEVEL: Rule = Rule::new("login_level", 6, Duration::from_secs(6 * 3600));
 
+/// What bounds one-time passwords. The guesses it allows find a code with a chance of 1 in 100,000
+/// a day. Counted in the database, which is atomic over all nodes.
+pub(crate) const OTP: OtpLimits = OtpLimits {
+    ttl_s: 300,
+    pause_s: 60,
+    attempts: 5,
+    failures_per_day: 10,
+    known_per_day: 5,
+};
+
+/// Bounds of one-time passwords.
+pub(crate) struct OtpLimits {
+    /// How long a code is good.
+    pub(crate) ttl_s: u32,
+    /// Between two codes to one target.
+    pub(crate) pause_s: u32,
+    /// At one challenge.
+    pub(crate) attempts: i32,
+    /// At one target.
+    pub(crate) failures_per_day: i32,
+    /// Codes, and failures, of devices that the target's account knows; beside those of others.
+    pub(crate) known_per_day: i32,
+}
+
+impl OtpLimits {
+    /// How long a code is good.
+    pub(crate) fn ttl(&self) -> Duration {
+        Duration::from_secs(self.ttl_s.into())
+    }
+}
+
+/// A wish for a one-time password from an address block.
+pub(crate) async fn otp_from(limiter: &dyn Limiter, per_hour: u32, ip: IpAddr) -> Result<()> {
+    take(
+        limiter,
+        Rule::new("otp_address", per_hour, HOUR),
+        &block(ip),
+    )
+    .await
+}
+
 /// A login from an address block.
 pub(crate) async fn login_from(limiter: &dyn Limiter, limits: &Limits, ip: IpAddr) -> Result<()> {
     let rule = Rule::new("login_address", limits.login_address_per_minute, MINUTE);

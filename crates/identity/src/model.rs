@@ -248,6 +248,18 @@ pub enum DeviceType {
 }
 
 impl DeviceType {
+    /// Reads a word; none for kinds nobody knows.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        let all = [
+            DeviceType::Web,
+            DeviceType::Ios,
+            DeviceType::Android,
+            DeviceType::Desktop,
+            DeviceType::Cli,
+        ];
+        all.into_iter().find(|kind| kind.word() == word)
+    }
+
     /// The stored word.
     pub(crate) fn word(self) -> &'static str {
         match self {

@@ -118,6 +118,11 @@ pub(crate) fn username_from(wish: &str, id: UserId) -> String {
     format!("{}_{suffix}", plain_name(wish, room))
 }
 
+/// The username of an account made by phone, until its owner chooses one.
+pub(crate) fn phone_username(id: UserId) -> String {
+    format!("u{}", base36(id.get()))
+}
+
 /// The letters of `wish` that a username may have, at most `room`.
 fn plain_name(wish: &str, room: usize) -> String {
     let name: String = wish
@@ -316,6 +321,7 @@ mod tests {
         fn made_usernames_keep_the_rule(wish in ".{0,80}", id in 0i64..) {
             prop_assert!(is_username(&username_from(&wish, UserId::new(id))));
             prop_assert!(is_username(&made_username(&wish, UserId::new(id))));
+            prop_assert!(is_username(&phone_username(UserId::new(id))));
         }
     }
 }

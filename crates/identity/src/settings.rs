@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::passwords::Scheme;
+use crate::phones::Region;
 use crate::secrets::RootKeys;
 use crate::totp::Skew;
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub totp_skew: Skew,
     /// How often somebody may try.
     pub limits: Limits,
+    /// One-time passwords.
+    pub otp: Otp,
     /// Whether there may be people whose password everybody knows.
     pub demo_people: DemoPeople,
     /// Whether a second member of staff must agree before one acts as a user.
@@ -66,6 +69,7 @@ impl Settings {
             public_url: "http://127.0.0.1:3000".to_owned(),
             totp_skew: Skew::One,
             limits: Limits::default(),
+            otp: Otp::default(),
             demo_people: DemoPeople::Refused,
             impersonation: Approver::Off,
             keys,
@@ -139,6 +143,51 @@ pub enum Approver {
     Off,
     /// Yes.
     Required,
+}
+
+/// One-time passwords. What protects accounts is fixed in `limits.rs`; here is what costs money.
+#[derive(Debug, Clone)]
+pub struct Otp {
+    /// Where numbers without a country code belong.
+    pub default_region: Region,
+    /// Where texts are sent at all.
+    pub countries: Vec<Region>,
+    /// Texts to one country in a day.
+    pub country_per_day: i32,
+    /// Codes to one number or address in an hour.
+    pub target_per_hour: u32,
+    /// Codes to one number or address in a day.
+    pub target_per_day: i32,
+    /// Codes asked for from one address block in an hour.
+    pub address_per_hour: u32,
+    /// Messages that wait for their provider.
+    pub queue: usize,
+    /// What the codes are.
+    pub dev_code: DevCode,
+}
+
+impl Default for Otp {
+    fn default() -> Self {
+        Otp {
+            default_region: Region::TR,
+            countries: vec![Region::TR],
+            country_per_day: 1_000,
+            target_per_hour: 5,
+            target_per_day: 10,
+            address_per_hour: 20,
+            queue: crate::sender::QUEUE,
+            dev_code: DevCode::Off,
+        }
+    }
+}
+
+/// Whether one-time passwords are for developers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DevCode {
+    /// Each is random.
+    Off,
+    /// All are 123456; where only this computer reaches the server.
+    Fixed,
 }
 
 /// How often somebody may try (the rules made of these are in `limits.rs`).

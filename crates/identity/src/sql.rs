@@ -11,6 +11,8 @@ pub(crate) mod factors;
 pub(crate) mod impersonations;
 pub(crate) mod keys;
 pub(crate) mod operator;
+pub(crate) mod otp;
+pub(crate) mod owners;
 pub(crate) mod people;
 pub(crate) mod relations;
 pub(crate) mod staff;
@@ -29,6 +31,8 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         impersonations::ALL,
         keys::ALL,
         operator::ALL,
+        otp::ALL,
+        owners::ALL,
         people::ALL,
         relations::ALL,
         staff::ALL,

@@ -89,6 +89,7 @@ pub(crate) fn metrics() -> Vec<Metric> {
         web_kit::METRICS,
         infra::METRICS,
         db::METRICS,
+        identity::METRICS,
         messaging::METRICS,
         realtime::METRICS,
     ]
@@ -367,6 +368,7 @@ pub(crate) async fn start(
     let mut tables = contexts.tables();
     tables.extend(realtime.iter().map(realtime::Realtime::table));
     tables.push(pages::table());
+    contexts.identity.begin_sending(&lifecycle, &end);
     begin_work(&ground, &parts, &mut modules)?;
     let stack = stack_options(config, &ground, verifier)?;
     let serving = listeners.serve(config, stack, &lifecycle, &tables, modules)?;

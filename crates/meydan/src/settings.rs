@@ -58,6 +58,7 @@ pub(crate) fn identity(
             Approver::Off => identity::Approver::Off,
             Approver::Required => identity::Approver::Required,
         },
+        otp: otp(config),
         demo_people: if config.is_alone() {
             identity::DemoPeople::Allowed
         } else {
@@ -65,6 +66,24 @@ pub(crate) fn identity(
         },
         ..identity::Settings::new(identity::RootKeys::derive(root_secret)?)
     })
+}
+
+fn otp(config: &Config) -> identity::Otp {
+    let otp = &config.auth.otp;
+    identity::Otp {
+        default_region: otp.default_region.region(),
+        countries: otp.countries.iter().map(|one| one.region()).collect(),
+        country_per_day: i32::try_from(otp.country_per_day).unwrap_or(i32::MAX),
+        target_per_hour: otp.target_per_hour,
+        target_per_day: i32::try_from(otp.target_per_day).unwrap_or(i32::MAX),
+        address_per_hour: otp.address_per_hour,
+        dev_code: if config.dev_mode() {
+            identity::DevCode::Fixed
+        } else {
+            identity::DevCode::Off
+        },
+        ..identity::Otp::default()
+    }
 }
 
 /// Values of the writers in `messaging`.

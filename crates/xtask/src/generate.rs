@@ -1,5 +1,4 @@
-//! What is made from something else: pages from what is compiled into the binary, code from
-//! `proto/`.
+//! Pages made from what is compiled into the binary.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +6,6 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use crate::Outcome;
-use crate::protobuf;
 use crate::workspace;
 
 /// Where each page lies, and the command whose output it is.
@@ -21,56 +19,36 @@ const PAGES: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn write() -> anyhow::Result<Outcome> {
-    // First the code: the binary is built from it.
-    for (path, fresh) in protobuf::files()? {
-        put(&path, &fresh)?;
-    }
     let meydan = workspace::build_meydan("debug")?;
     for (path, arguments) in PAGES {
-        put(path, &print(&meydan, arguments)?)?;
+        let fresh = print(&meydan, arguments)?;
+        let file = workspace::root().join(path);
+        if std::fs::read(&file).ok().as_ref() == Some(&fresh) {
+            continue;
+        }
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("create {folder:?}"))?;
+        }
+        std::fs::write(&file, fresh).with_context(|| format!("write {path}"))?;
+        println!("{path}: written");
     }
     Ok(Outcome::Good)
-}
-
-fn put(path: &str, fresh: &[u8]) -> anyhow::Result<()> {
-    let file = workspace::root().join(path);
-    if std::fs::read(&file).is_ok_and(|present| present == fresh) {
-        return Ok(());
-    }
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("create {folder:?}"))?;
-    }
-    std::fs::write(&file, fresh).with_context(|| format!("write {path}"))?;
-    println!("{path}: written");
-    Ok(())
 }
 
 pub(crate) fn check() -> anyhow::Result<Outcome> {
     let meydan = workspace::build_meydan("debug")?;
     let mut stale = 0;
-    let code = protobuf::files()?;
-    let count = PAGES.len() + code.len();
-    for (path, fresh) in code {
-        let present = std::fs::read(workspace::root().join(&path)).unwrap_or_default();
-        stale += report(&path, &present, &fresh);
-    }
     for (path, arguments) in PAGES {
-        let fresh = print(&meydan, arguments)?;
-        let present = std::fs::read(workspace::root().join(path)).unwrap_or_default();
-        stale += report(path, &present, &fresh);
+        let fresh = String::from_utf8(print(&meydan, arguments)?)
+            .with_context(|| format!("read the output for {path}"))?;
+        let present = std::fs::read_to_string(workspace::root().join(path)).unwrap_or_default();
+        if let Some(line) = first_difference(&present, &fresh) {
+            println!("{path}:{line}: generated: stale; run `cargo xtask gen`");
+            stale += 1;
+        }
     }
-    println!("gen: {count} files, {stale} stale");
+    println!("gen: {} pages, {stale} stale", PAGES.len());
     Ok(Outcome::of_findings(stale))
-}
-
-/// Says where a file is stale; counts it.
-fn report(path: &str, present: &[u8], fresh: &[u8]) -> usize {
-    let [present, fresh] = [present, fresh].map(String::from_utf8_lossy);
-    let Some(line) = first_difference(&present, &fresh) else {
-        return 0;
-    };
-    println!("{path}:{line}: generated: stale; run `cargo xtask gen`");
-    1
 }
 
 fn print(meydan: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {

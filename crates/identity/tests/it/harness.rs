@@ -17,6 +17,7 @@ use kernel::{
     Caller, Clock, DeviceId, Failure, Ids, ManualClock, PlatformRole, SeededRng, SharedClock,
     SystemClock, UserId, WorkerSlot,
 };
+use runtime::Lifecycle;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::TestDb;
@@ -55,6 +56,7 @@ pub(crate) fn settings() -> Settings {
         refresh_device_per_minute: 100_000,
         validate_address_per_minute: 100_000,
     };
+    settings.otp.address_per_hour = 100_000;
     settings
 }
 
@@ -113,6 +115,15 @@ impl House {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::sending(settings, Senders::default()).await
+    }
+
+    /// With somebody who carries messages.
+    pub(crate) async fn sending(settings: Settings, senders: Senders) -> Self {
+        Box::pin(Self::built(settings, senders)).await
+    }
+
+    async fn built(settings: Settings, senders: Senders) -> Self {
         let database = TestDb::new(&[identity::MIGRATIONS]).await.unwrap();
         // Devices are judged by the database's clock, so ours begins beside it.
         let clock = ManualClock::new(SystemClock.now());
@@ -128,11 +139,13 @@ impl House {
             fanout: fanout.clone(),
             limiter: LocalLimiter::new(Arc::clone(&shared), 100_000),
             cache: LocalCache::new(Arc::clone(&shared), 1_000),
-            senders: Senders::default(),
+            senders,
             settings,
         });
         identity.prepare().await.unwrap();
         let issuers = Arc::new(Issuers(Arc::clone(&identity)));
+        let lifecycle = Lifecycle::new();
+        identity.begin_sending(&lifecycle, lifecycle.hard());
         let verifier = TokenVerifier::new("my-auth-service", "my-app-client", Arc::clone(&shared))
             .with_opaque(issuers)
             .on_stale(OnStale::Allow);
@@ -160,6 +173,11 @@ impl House {
 
     /// The context once more, over the same database and clock: another node, other settings.
     pub(crate) fn sibling(&self, settings: Settings) -> Arc<Identity> {
+        self.sibling_sending(settings, Senders::default())
+    }
+
+    /// The same with somebody who carries messages, who is not at work yet.
+    pub(crate) fn sibling_sending(&self, settings: Settings, senders: Senders) -> Arc<Identity> {
         let clock: SharedClock = self.clock.clone();
         let worker = self.siblings.fetch_add(1, Relaxed);
         identity::build(identity::Deps {
@@ -170,7 +188,7 @@ impl House {
             fanout: LocalFanout::new(),
             limiter: LocalLimiter::new(Arc::clone(&clock), 1_000),
             cache: LocalCache::new(clock, 1_000),
-            senders: Senders::default(),
+            senders,
             settings,
         })
     }

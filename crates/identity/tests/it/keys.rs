@@ -120,12 +120,12 @@ async fn purging_forgets_what_is_over_and_keeps_the_rest() {
     house.identity.issue_setup_link().await.unwrap();
     assert_eq!(
         house.identity.purge().await.unwrap(),
-        "removed 1 spent refresh tokens and 0 links"
+        "removed 1 spent refresh tokens, 0 links and 0 codes"
     );
     house.wait(30 * 60 + DAY + 1);
     assert_eq!(
         house.identity.purge().await.unwrap(),
-        "removed 0 spent refresh tokens and 1 links"
+        "removed 0 spent refresh tokens, 1 links and 0 codes"
     );
     let reply = house
         .post("/v1/auth/refresh", json!({"refresh_token": live.refresh}))

@@ -17,7 +17,10 @@ mod keys;
 mod login;
 #[cfg(test)]
 mod operator;
+mod otp;
+mod otp_limits;
 mod passwords;
+mod post;
 mod profile;
 mod refresh;
 mod registration;

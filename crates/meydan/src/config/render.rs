@@ -313,6 +313,7 @@ fn shape(kind: Kind, fields: &mut Map<String, Value>) {
         | Kind::SocketAddress
         | Kind::Path
         | Kind::Url
-        | Kind::Network => put("type", json!("string")),
+        | Kind::Network
+        | Kind::Country => put("type", json!("string")),
     }
 }

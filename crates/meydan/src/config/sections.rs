@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::schema::Alias::{Common, Short};
 use super::schema::settings;
 use super::types::{
-    Approver, EmailVerification, Env, LogFormat, Network, PasswordScheme, Secret, WebOrigin,
+    Approver, Country, EmailVerification, Env, LogFormat, Network, PasswordScheme, Secret,
+    WebOrigin,
 };
 use super::value::Size;
 
@@ -132,6 +133,7 @@ settings! {
             password: Password,
             totp: Totp,
             limits: Limits,
+            otp: Otp,
         }
     }
 }
@@ -213,6 +215,25 @@ settings! {
         refresh_device_per_minute: u32 = "30", in "1" => "100000";
         /// Token checks from one address in a minute.
         validate_address_per_minute: u32 = "600", in "1" => "100000";
+    }
+}
+
+settings! {
+    /// One-time passwords. With `auth.dev_mode` all of them are 123456.
+    "auth.otp." struct Otp {
+        /// Country of numbers that are written without a country code.
+        default_region: Country = "TR";
+        /// Countries to which texts are sent.
+        countries: Vec<Country> = "TR";
+        /// Texts to one country in a day, UTC; then it is closed until midnight. Guards against
+        /// people who earn from texts to their own numbers.
+        country_per_day: u32 = "1000", in "1" => "10000000";
+        /// Codes to one number or address in an hour.
+        target_per_hour: u32 = "5", in "1" => "60";
+        /// Codes to one number or address in a day, UTC.
+        target_per_day: u32 = "10", in "1" => "1000";
+        /// Codes asked for from one address block in an hour.
+        address_per_hour: u32 = "20", in "1" => "100000";
     }
 }
 

@@ -260,6 +260,37 @@ impl Item for Network {
     const ITEM: &'static Kind = &Kind::Network;
 }
 
+/// A country, by its two letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Country(identity::Region);
+
+impl Country {
+    pub(crate) fn region(self) -> identity::Region {
+        self.0
+    }
+}
+
+impl Setting for Country {
+    const KIND: Kind = Kind::Country;
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Text(text) | Raw::Loose(text) => text.parse().ok(),
+            Raw::Integer(_) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_) => None,
+        }
+        .map(Self)
+        .ok_or_else(|| Self::KIND.describe())
+    }
+
+    fn show(&self) -> Shown {
+        Shown::Literal(quote(&self.0.to_string()))
+    }
+}
+
+impl Item for Country {
+    const ITEM: &'static Kind = &Kind::Country;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

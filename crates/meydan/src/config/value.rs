@@ -111,6 +111,7 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     List(&'static Kind),
     Network,
+    Country,
 }
 
 impl Kind {
@@ -129,6 +130,7 @@ impl Kind {
             Self::Choice(words) => words.join(" or "),
             Self::List(item) => format!("a list; each item is {}", item.describe()),
             Self::Network => "an address or network such as 10.0.0.0/8".to_owned(),
+            Self::Country => "two letters of a country such as TR".to_owned(),
         }
     }
 }

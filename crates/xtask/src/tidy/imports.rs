@@ -173,7 +173,6 @@ mod tests {
             ("meydan", "messaging"),
             ("testkit", "runtime"),
             ("edge", "web_kit"),
-            ("rpc", "contracts"),
         ] {
             assert_eq!(ours(who, whom), 0, "{who} -> {whom}");
         }
@@ -183,8 +182,6 @@ mod tests {
             ("messaging", "communities"),
             ("messaging", "ws"),
             ("messaging", "rpc"),
-            ("rpc", "identity"),
-            ("rpc", "infra"),
             ("edge", "db"),
             ("testkit", "messaging"),
             ("meydan", "xtask"),
