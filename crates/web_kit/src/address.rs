@@ -83,7 +83,7 @@ pub struct Meta {
 
 impl Meta {
     /// Reads the head of a request and removes forwarding headers nobody vouches for.
-    pub(crate) fn take<B>(request: &mut Request<B>, proxies: &[Network], rng: &dyn Rng) -> Self {
+    pub fn take<B>(request: &mut Request<B>, proxies: &[Network], rng: &dyn Rng) -> Self {
         let peer = request
             .extensions()
             .get::<Peer>()

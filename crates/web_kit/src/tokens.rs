@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use kernel::{Caller, DeviceId, Failure, PlatformRole, SharedClock, UserId, api_key};
 use serde::Deserialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::address::Meta;
 use crate::opaque::{Kind, OpaqueCache, OpaqueTokens};
@@ -74,6 +74,8 @@ pub struct TokenVerifier {
     on_stale: OnStale,
     keys: RwLock<Arc<HashMap<String, DecodingKey>>>,
     revoked: RwLock<Revoked>,
+    /// Changes whenever a device is revoked that was not before.
+    revocations: watch::Sender<()>,
     unknown_key: Notify,
     opaque: Option<OpaqueCache>,
 }
@@ -142,6 +144,7 @@ impl TokenVerifier {
             on_stale: OnStale::Deny,
             keys: RwLock::default(),
             revoked: RwLock::default(),
+            revocations: watch::Sender::default(),
             unknown_key: Notify::new(),
             opaque: None,
         }
@@ -192,8 +195,23 @@ impl TokenVerifier {
                 tracing::error!("more revocations than fit into memory; refusing all tokens");
                 return;
             }
-            revoked.until.insert(*device, now + REMEMBER);
+            if revoked.until.insert(*device, now + REMEMBER).is_none() {
+                self.revocations.send_replace(());
+            }
         }
+    }
+
+    /// Waits until a device is revoked. Cancel safe.
+    pub async fn revoked(&self, device: DeviceId) {
+        // Before the first look, so that nothing between the two is missed.
+        let mut news = self.revocations.subscribe();
+        while !self.is_revoked(device) && news.changed().await.is_ok() {}
+    }
+
+    fn is_revoked(&self, device: DeviceId) -> bool {
+        let now = self.clock.now();
+        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
+        revoked.until.get(&device).is_some_and(|until| *until > now)
     }
 
     /// Notes that all revocations up to `now` are known.

@@ -1,4 +1,5 @@
-//! Pages made from what is compiled into the binary.
+//! What is made from something else: pages from what is compiled into the binary, code from
+//! `proto/`.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,6 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use crate::Outcome;
+use crate::protobuf;
 use crate::workspace;
 
 /// Where each page lies, and the command whose output it is.
@@ -19,36 +21,56 @@ const PAGES: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn write() -> anyhow::Result<Outcome> {
+    // First the code: the binary is built from it.
+    for (path, fresh) in protobuf::files()? {
+        put(&path, &fresh)?;
+    }
     let meydan = workspace::build_meydan("debug")?;
     for (path, arguments) in PAGES {
-        let fresh = print(&meydan, arguments)?;
-        let file = workspace::root().join(path);
-        if std::fs::read(&file).ok().as_ref() == Some(&fresh) {
-            continue;
-        }
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("create {folder:?}"))?;
-        }
-        std::fs::write(&file, fresh).with_context(|| format!("write {path}"))?;
-        println!("{path}: written");
+        put(path, &print(&meydan, arguments)?)?;
     }
     Ok(Outcome::Good)
+}
+
+fn put(path: &str, fresh: &[u8]) -> anyhow::Result<()> {
+    let file = workspace::root().join(path);
+    if std::fs::read(&file).is_ok_and(|present| present == fresh) {
+        return Ok(());
+    }
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("create {folder:?}"))?;
+    }
+    std::fs::write(&file, fresh).with_context(|| format!("write {path}"))?;
+    println!("{path}: written");
+    Ok(())
 }
 
 pub(crate) fn check() -> anyhow::Result<Outcome> {
     let meydan = workspace::build_meydan("debug")?;
     let mut stale = 0;
-    for (path, arguments) in PAGES {
-        let fresh = String::from_utf8(print(&meydan, arguments)?)
-            .with_context(|| format!("read the output for {path}"))?;
-        let present = std::fs::read_to_string(workspace::root().join(path)).unwrap_or_default();
-        if let Some(line) = first_difference(&present, &fresh) {
-            println!("{path}:{line}: generated: stale; run `cargo xtask gen`");
-            stale += 1;
-        }
+    let code = protobuf::files()?;
+    let count = PAGES.len() + code.len();
+    for (path, fresh) in code {
+        let present = std::fs::read(workspace::root().join(&path)).unwrap_or_default();
+        stale += report(&path, &present, &fresh);
     }
-    println!("gen: {} pages, {stale} stale", PAGES.len());
+    for (path, arguments) in PAGES {
+        let fresh = print(&meydan, arguments)?;
+        let present = std::fs::read(workspace::root().join(path)).unwrap_or_default();
+        stale += report(path, &present, &fresh);
+    }
+    println!("gen: {count} files, {stale} stale");
     Ok(Outcome::of_findings(stale))
+}
+
+/// Says where a file is stale; counts it.
+fn report(path: &str, present: &[u8], fresh: &[u8]) -> usize {
+    let [present, fresh] = [present, fresh].map(String::from_utf8_lossy);
+    let Some(line) = first_difference(&present, &fresh) else {
+        return 0;
+    };
+    println!("{path}:{line}: generated: stale; run `cargo xtask gen`");
+    1
 }
 
 fn print(meydan: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {

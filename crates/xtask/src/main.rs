@@ -17,6 +17,7 @@ mod bench;
 mod ci;
 mod doc_commands;
 mod generate;
+mod protobuf;
 mod server;
 mod source;
 mod statements;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask tidy                                   repository rules, one finding per line
 cargo xtask ci                                     everything a change must pass
-cargo xtask gen [--check]                          generated pages under docs/
+cargo xtask gen [--check]                          generated pages under docs/, code from proto/
 cargo xtask tests                                  ids of the test catalogue without a test
 cargo xtask statements DIR                         statements that no test noted in DIR has run
 cargo xtask bench startup [--runs N] [-o json] [--profile debug|release]

@@ -37,6 +37,11 @@ impl File {
             .map(|(_, inside)| inside)
     }
 
+    /// Generated code says so in its first line.
+    pub(crate) fn is_generated(&self) -> bool {
+        self.text.starts_with("// @generated")
+    }
+
     /// Whether the whole file is test code.
     pub(crate) fn is_test(&self) -> bool {
         self.inside().is_some_and(|inside| {

@@ -173,6 +173,7 @@ mod tests {
             ("meydan", "messaging"),
             ("testkit", "runtime"),
             ("edge", "web_kit"),
+            ("rpc", "contracts"),
         ] {
             assert_eq!(ours(who, whom), 0, "{who} -> {whom}");
         }
@@ -182,6 +183,8 @@ mod tests {
             ("messaging", "communities"),
             ("messaging", "ws"),
             ("messaging", "rpc"),
+            ("rpc", "identity"),
+            ("rpc", "infra"),
             ("edge", "db"),
             ("testkit", "messaging"),
             ("meydan", "xtask"),

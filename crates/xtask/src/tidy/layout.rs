@@ -28,9 +28,7 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
 
 fn length(file: &File) -> Option<Finding> {
     let lines = file.text.lines().count();
-    // Generated code says so in its first line.
-    let generated = file.text.starts_with("// @generated");
-    (file.source.is_some() && !generated && lines > MAX_LINES).then(|| {
+    (file.source.is_some() && !file.is_generated() && lines > MAX_LINES).then(|| {
         let message = format!("{lines} lines, above {MAX_LINES}: split it by idea");
         Finding::new(&file.path, MAX_LINES + 1, "file-length", message)
     })
