@@ -103,7 +103,9 @@ impl Identity {
             self.make_admin(&tx, user).await?
         } else {
             let changed = sql::people::grant_role(&tx, user, role.word(), now).await?;
-            self.note_roles(&tx, user, changed).await?;
+            if changed {
+                self.note_roles(&tx, user).await?;
+            }
             changed
         };
         tx.commit().await?;
@@ -128,16 +130,13 @@ impl Identity {
         if !changed {
             return Err(Error::LastAdmin);
         }
-        self.note_roles(&tx, user, changed).await?;
+        self.note_roles(&tx, user).await?;
         tx.commit().await?;
         self.forget_card(user);
         Ok(AdminOutcome::Demoted(user))
     }
 
-    pub(crate) async fn note_roles(&self, tx: &db::Tx, user: UserId, changed: bool) -> Result<()> {
-        if !changed {
-            return Ok(());
-        }
+    pub(crate) async fn note_roles(&self, tx: &db::Tx, user: UserId) -> Result<()> {
         let roles = sql::people::list_roles(tx, user).await?;
         let mut events = Events::new(&self.ids, self.clock.now(), None);
         events.roles_changed(user, &roles)?;

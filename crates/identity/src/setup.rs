@@ -188,7 +188,9 @@ impl Identity {
     pub(crate) async fn make_admin(&self, tx: &db::Tx, user: UserId) -> Result<bool> {
         let now = self.clock.now();
         let changed = sql::people::grant_role(tx, user, SUPERADMIN, now).await?;
-        self.note_roles(tx, user, changed).await?;
+        if changed {
+            self.note_roles(tx, user).await?;
+        }
         sql::tokens::void(tx, None, PURPOSE).await?;
         Ok(changed)
     }

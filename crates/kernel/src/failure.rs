@@ -112,7 +112,7 @@ pub struct Failure {
     /// When to come back; mandatory for 429 and 503 (a second is assumed when absent).
     pub retry_after: Option<Duration>,
     /// More public members of the answer (for instance `reasons`).
-    pub extra: serde_json::Map<String, serde_json::Value>,
+    pub extra: Box<serde_json::Map<String, serde_json::Value>>,
     /// The internal cause. It has no path to the client.
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -124,7 +124,7 @@ impl Failure {
             row,
             fields: Vec::new(),
             retry_after: None,
-            extra: serde_json::Map::new(),
+            extra: Box::default(),
             source: None,
         }
     }

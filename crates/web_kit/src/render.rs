@@ -195,7 +195,7 @@ fn dialect_message(failure: &Failure, meta: &Meta) -> String {
 
 /// Members of our own never replace those of the shape.
 fn add_extra(body: &mut Map<String, Value>, failure: &Failure) {
-    for (name, value) in &failure.extra {
+    for (name, value) in failure.extra.iter() {
         body.entry(name.clone()).or_insert_with(|| value.clone());
     }
 }
