@@ -124,6 +124,9 @@ pub enum Error {
     /// The answer of the authenticator does not fit the challenge, or nobody knows it.
     #[error("use a passkey that does not fit")]
     PasskeyInvalid,
+    /// Browsers offer no passkeys for the address of this server.
+    #[error("use a passkey on a server without a name or without TLS")]
+    PasskeysOff,
     /// Without it nobody could log in any more.
     #[error("remove the last way to log in")]
     LastFactor,
@@ -286,6 +289,9 @@ kernel::error_rows! {
     PASSKEY_INVALID, Unauthenticated, 0,
         "this passkey does not fit; begin again with new options",
         "bu geçiş anahtarı uymuyor; yeni seçeneklerle yeniden başlayın";
+    PASSKEYS_OFF, NotFound, 0,
+        "this server offers no passkeys: its public URL needs a name and https",
+        "bu sunucuda geçiş anahtarı yok: genel adresinde bir alan adı ve https gerekir";
     LAST_FACTOR, Conflict, 0,
         "this is the last way to log in; add another first",
         "bu, giriş yapmanın son yolu; önce başka bir yol ekleyin";
@@ -388,6 +394,7 @@ impl Error {
             Error::TotpInvalid => &TOTP_INVALID,
             Error::TotpAlreadyOn => &TOTP_ALREADY_ON,
             Error::PasskeyInvalid => &PASSKEY_INVALID,
+            Error::PasskeysOff => &PASSKEYS_OFF,
             Error::LastFactor => &LAST_FACTOR,
             Error::ProviderUnknown => &PROVIDER_UNKNOWN,
             Error::OauthFailed(_) => &OAUTH_FAILED,

@@ -29,6 +29,8 @@ pub const FACTOR_CHANGED: &str = "identity.factor_changed.v1";
 /// Somebody reached an account by its number and does not know its PIN; the PIN is not asked for
 /// after `unlocks_at` unless the account is used until then. `{user_id, unlocks_at}`
 pub const REGISTRATION_LOCK_WAITING: &str = "identity.registration_lock_waiting.v1";
+/// A passkey counted backwards: it may have been copied. `{user_id, passkey_id}`
+pub const PASSKEY_COUNT_FELL: &str = "identity.passkey_count_fell.v1";
 /// A consent was given. `{user_id, purposes}`
 pub const CONSENT_CHANGED: &str = "identity.consent_changed.v1";
 /// A friend, request, block or contact came or went. `{user_id, other_id, kind}`: what the first
@@ -58,6 +60,7 @@ pub const EVENTS: &[&str] = &[
     DEVICE_REVOKED,
     FACTOR_CHANGED,
     REGISTRATION_LOCK_WAITING,
+    PASSKEY_COUNT_FELL,
     CONSENT_CHANGED,
     RELATIONSHIP_CHANGED,
     TEXT_PUBLISHED,
@@ -160,6 +163,11 @@ impl<'a> Events<'a> {
             user,
             json!({"user_id": user, "factor": factor}),
         )
+    }
+
+    pub(crate) fn passkey_count_fell(&mut self, user: UserId, passkey: AnyId) -> Result<()> {
+        let data = json!({"user_id": user, "passkey_id": passkey});
+        self.push(PASSKEY_COUNT_FELL, user, data)
     }
 
     pub(crate) fn registration_lock_waiting(

@@ -45,6 +45,15 @@ impl Identity {
         }
     }
 
+    /// Refuses a removal after which nobody could log in; asked once the thing is gone in `tx`.
+    pub(crate) async fn keep_a_way_in(&self, tx: &db::Tx, user: UserId) -> Result<()> {
+        if sql::factors::has_way_in(tx, user).await? {
+            Ok(())
+        } else {
+            Err(Error::LastFactor)
+        }
+    }
+
     /// What every change ends with: codes that nothing is left to recover for go, the owner is told.
     pub(crate) async fn end_factor_change(
         &self,

@@ -6,6 +6,7 @@ mod consents;
 mod dialect;
 mod factors;
 mod otp;
+mod passkeys;
 mod people;
 mod staff;
 mod users;
@@ -33,9 +34,9 @@ type Shared = axum::extract::State<Arc<Identity>>;
 pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = Table::new(crate::SCHEMA, identity);
     let routes = dialect_routes(profile_routes(auth_routes(routes)));
-    let routes = factor_routes(relationship_routes(people_routes(routes)));
+    let routes = relationship_routes(people_routes(routes));
     let routes = consents::routes(staff::routes(api_keys::routes(routes)));
-    code_routes(routes).build()
+    passkeys::routes(factors::routes(code_routes(routes))).build()
 }
 
 fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
@@ -180,89 +181,6 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
                 .scope("users:read")
                 .query::<users::CardsQuery>()
                 .returns_page::<Card>(200),
-        )
-}
-
-fn factor_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
-    let change = |summary| {
-        Doc::new(summary).step_up().describe("On an account with a second factor the login must have proved it; the owner is told by a letter.")
-    };
-    routes
-        .post(
-            "/v1/auth/login/second-factor",
-            factors::finish_login,
-            Doc::new("Finish a login with a second factor")
-                .policy(Policy::Public)
-                .served_when_full()
-                .describe(
-                    "Within five minutes and five attempts of the answer that held `mfa_token`.",
-                )
-                .body::<factors::SecondFactorRequest>()
-                .returns::<LoggedIn>(200)
-                .errors(&[
-                    &error::MFA_TOKEN_INVALID,
-                    &error::SECOND_FACTOR_INVALID,
-                    &error::BUSY,
-                ]),
-        )
-        .post(
-            "/v1/users/@me/totp",
-            factors::begin_totp,
-            change("Begin to set up an authenticator app")
-                .returns::<factors::TotpResponse>(201)
-                .errors(&[
-                    &error::TOTP_ALREADY_ON,
-                    &error::STEP_UP_REQUIRED,
-                    &FORBIDDEN,
-                ]),
-        )
-        .put(
-            "/v1/users/@me/totp",
-            factors::confirm_totp,
-            change("Turn the authenticator app on with its first code")
-                .body::<factors::CodeRequest>()
-                .returns::<factors::RecoveryCodes>(200)
-                .errors(&[
-                    &error::TOTP_INVALID,
-                    &error::TOTP_ALREADY_ON,
-                    &error::STEP_UP_REQUIRED,
-                    &FORBIDDEN,
-                    &error::BUSY,
-                ]),
-        )
-        .delete(
-            "/v1/users/@me/totp",
-            factors::remove_totp,
-            change("Remove the authenticator app")
-                .returns_nothing(204)
-                .errors(&[&error::STEP_UP_REQUIRED, &FORBIDDEN]),
-        )
-        .post(
-            "/v1/users/@me/recovery-codes",
-            factors::renew_recovery_codes,
-            change("Make new recovery codes; the old ones are void")
-                .returns::<factors::RecoveryCodes>(201)
-                .errors(&[
-                    &error::STEP_UP_REQUIRED,
-                    &FORBIDDEN,
-                    &NOT_FOUND,
-                    &error::BUSY,
-                ]),
-        )
-        .put(
-            "/v1/users/@me/registration-lock",
-            factors::set_pin,
-            change("Set the PIN that guards logins by telephone number")
-                .body::<factors::PinRequest>()
-                .returns_nothing(204)
-                .errors(&[&error::BUSY]),
-        )
-        .delete(
-            "/v1/users/@me/registration-lock",
-            factors::remove_pin,
-            change("Remove the PIN that guards logins by telephone number")
-                .returns_nothing(204)
-                .errors(&[&error::STEP_UP_REQUIRED, &FORBIDDEN]),
         )
 }
 

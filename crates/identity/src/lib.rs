@@ -52,6 +52,7 @@ mod metrics_table;
 mod model;
 mod operator;
 mod otp;
+mod passkeys;
 mod passwords;
 mod phones;
 mod proof;
@@ -60,6 +61,7 @@ mod refresh;
 mod registration;
 mod registration_lock;
 mod relations;
+mod relying_party;
 mod rules;
 mod second_factor;
 mod secrets;
@@ -100,11 +102,13 @@ pub use metrics_table::METRICS;
 pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
 pub use operator::{Inspection, RoleHolder};
 pub use otp::{Channel, CodeSent, CodeWish, Purpose};
+pub use passkeys::{Answer, Challenge, MAX_PASSKEYS, PasskeyInfo};
 pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
 pub use phones::{Region, UnknownRegion};
 pub use proof::Proof;
 pub use registration::{Consent, Registration};
 pub use relations::{MAX_BLOCKS, MAX_FRIENDS, MAX_PENDING_IN, MAX_PENDING_OUT, Tie, Wish};
+pub use relying_party::PasskeySite;
 pub use rules::Email;
 pub use secrets::{MIN_ROOT_BYTES, RootKeys, SecretError};
 pub use settings::{
@@ -223,6 +227,8 @@ pub struct Identity {
     hashing: Blocking,
     /// A hash that no password fits: unknown accounts cost the same work.
     dummy_phc: String,
+    /// None where browsers offer no passkeys.
+    relying_party: Option<relying_party::RelyingParty>,
     chat_cache: moka::sync::Cache<UserId, User>,
 }
 
@@ -240,6 +246,11 @@ pub fn build(deps: Deps) -> Arc<Identity> {
         hashing: Blocking::new(deps.settings.hashing_permits, HASHING_QUEUE),
         // Parameters that argon2 refuses give an empty one; hashing then fails for all alike.
         dummy_phc: passwords::dummy(scheme, &*deps.rng).unwrap_or_default(),
+        relying_party: deps
+            .settings
+            .passkeys
+            .as_ref()
+            .and_then(relying_party::RelyingParty::new),
         chat_cache: moka::sync::Cache::builder()
             .max_capacity(CACHED_USERS)
             .time_to_live(CACHED_FOR)

@@ -4,7 +4,7 @@
 //! waits its turn. Spending is one statement in the transaction of what the factor is for, and only
 //! one of many that were judged right at the same time gets through.
 
-use kernel::UserId;
+use kernel::{AnyId, UserId};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::Identity;
@@ -12,11 +12,13 @@ use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::limits;
 use crate::model::Factors;
+use crate::passkeys::Answer;
 use crate::passwords::Check;
 use crate::recovery;
 use crate::registration_lock::is_pin;
 use crate::second_factor::amr;
 use crate::sql;
+use crate::sql::passkeys::Used;
 use crate::totp;
 
 /// What somebody brings as a second factor.
@@ -28,6 +30,8 @@ pub enum Proof {
     Recovery(SecretString),
     /// The PIN of the registration lock.
     Pin(SecretString),
+    /// The answer of an authenticator.
+    Passkey(Answer),
 }
 
 impl Proof {
@@ -53,11 +57,19 @@ pub(crate) struct Second {
     fact: Fact,
 }
 
+impl Second {
+    pub(crate) fn new(user: UserId, fact: Fact) -> Self {
+        Second { user, fact }
+    }
+}
+
+/// What was judged right, and what spending it needs.
 #[derive(Debug)]
-enum Fact {
+pub(crate) enum Fact {
     Totp { step: i64 },
     Recovery { idx: i16, phc: String },
     Pin { phc: String },
+    Passkey { id: AnyId, used: Used },
 }
 
 impl Identity {
@@ -86,6 +98,12 @@ impl Identity {
             Proof::Totp(code) => self.judge_totp(user, &code).await?,
             Proof::Recovery(code) => self.judge_recovery(user, &code).await?,
             Proof::Pin(pin) => self.judge_pin(user, pin).await?,
+            Proof::Passkey(answer) => {
+                let judged = self.judge_passkey(answer).await?;
+                // Somebody else's passkey proves somebody else.
+                let theirs = judged.filter(|(owner, _)| *owner == user);
+                theirs.map(|(_, fact)| fact)
+            }
         };
         let fact = fact.ok_or(Error::SecondFactorInvalid)?;
         Ok(Second { user, fact })
@@ -137,6 +155,9 @@ impl Identity {
                 amr::RECOVERY,
             ),
             // A PIN is not used up; but the one that was judged must still be it.
+            Fact::Passkey { id, used } => {
+                (self.spend_passkey(tx, user, *id, used).await?, amr::PASSKEY)
+            }
             Fact::Pin { phc } => (sql::factors::has_pin_hash(tx, user, phc).await?, amr::PIN),
         };
         if !spent {
@@ -176,6 +197,7 @@ mod tests {
                 Proof::Totp(_) => "totp",
                 Proof::Recovery(_) => "recovery",
                 Proof::Pin(_) => "pin",
+                Proof::Passkey(_) => "passkey",
             };
             assert_eq!(is, name, "{text} {totp}");
         }

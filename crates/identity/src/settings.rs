@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::passwords::Scheme;
 use crate::phones::Region;
+use crate::relying_party::PasskeySite;
 use crate::secrets::RootKeys;
 use crate::totp::Skew;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// Where people reach this server, without a slash at the end; links in letters begin with it.
     pub public_url: String,
+    /// Where passkeys are good; none where browsers offer none.
+    pub passkeys: Option<PasskeySite>,
     /// How far the clock of an authenticator app may be off.
     pub totp_skew: Skew,
     /// How often somebody may try.
@@ -67,6 +70,7 @@ impl Settings {
             browser: BrowserTimes::default(),
             secure_cookies: true,
             public_url: "http://127.0.0.1:3000".to_owned(),
+            passkeys: PasskeySite::behind("http://127.0.0.1:3000"),
             totp_skew: Skew::One,
             limits: Limits::default(),
             otp: Otp::default(),

@@ -13,6 +13,7 @@ pub(crate) mod keys;
 pub(crate) mod operator;
 pub(crate) mod otp;
 pub(crate) mod owners;
+pub(crate) mod passkeys;
 pub(crate) mod people;
 pub(crate) mod relations;
 pub(crate) mod staff;
@@ -30,6 +31,7 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         factors::ALL,
         impersonations::ALL,
         keys::ALL,
+        passkeys::ALL,
         operator::ALL,
         otp::ALL,
         owners::ALL,

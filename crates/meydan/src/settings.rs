@@ -41,6 +41,7 @@ pub(crate) fn identity(
         },
         secure_cookies: config.public_url().is_https(),
         public_url: config.public_url().to_string(),
+        passkeys: config.passkey_site(),
         totp_skew: if auth.totp.skew == 0 {
             identity::Skew::None
         } else {

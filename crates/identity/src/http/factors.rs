@@ -1,19 +1,105 @@
 //! Second factors: the end of a login that asked for one, and setting them up.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kernel::FieldError;
+use kernel::failure::NOT_FOUND;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
-use web_kit::{Caller, Created, Json, Meta, NoContent, Public, Result};
+use web_kit::{Caller, Created, Doc, Json, Meta, NoContent, Policy, Public, Result, Routes};
 
 use super::{Shared, logged_in, origin};
-use crate::devices::SessionKind;
-use crate::error::Error;
+use crate::Identity;
+use crate::devices::{LoggedIn, SessionKind};
+use crate::error::{self, Error};
 use crate::model::DeviceInfo;
+use crate::passkeys::Answer;
 use crate::proof::Proof;
+
+type Table = Routes<Arc<Identity>>;
+
+/// The routes of this file.
+pub(super) fn routes(routes: Table) -> Table {
+    codes(totp(login(routes)))
+}
+
+fn login(routes: Table) -> Table {
+    routes.post(
+        "/v1/auth/login/second-factor",
+        finish_login,
+        Doc::new("Finish a login with a second factor")
+            .policy(Policy::Public)
+            .served_when_full()
+            .describe("Within five minutes and five attempts of the answer that held `mfa_token`.")
+            .body::<SecondFactorRequest>()
+            .returns::<LoggedIn>(200)
+            .errors(&[
+                &error::MFA_TOKEN_INVALID,
+                &error::SECOND_FACTOR_INVALID,
+                &error::BUSY,
+            ]),
+    )
+}
+
+fn totp(routes: Table) -> Table {
+    routes
+        .post(
+            "/v1/users/@me/totp",
+            begin_totp,
+            change("Begin to set up an authenticator app")
+                .returns::<TotpResponse>(201)
+                .errors(&[&error::TOTP_ALREADY_ON]),
+        )
+        .put(
+            "/v1/users/@me/totp",
+            confirm_totp,
+            change("Turn the authenticator app on with its first code")
+                .body::<CodeRequest>()
+                .returns::<RecoveryCodes>(200)
+                .errors(&[&error::TOTP_INVALID, &error::TOTP_ALREADY_ON, &error::BUSY]),
+        )
+        .delete(
+            "/v1/users/@me/totp",
+            remove_totp,
+            change("Remove the authenticator app").returns_nothing(204),
+        )
+}
+
+fn codes(routes: Table) -> Table {
+    routes
+        .post(
+            "/v1/users/@me/recovery-codes",
+            renew_recovery_codes,
+            change("Make new recovery codes; the old ones are void")
+                .returns::<RecoveryCodes>(201)
+                .errors(&[&NOT_FOUND, &error::BUSY]),
+        )
+        .put(
+            "/v1/users/@me/registration-lock",
+            set_pin,
+            change("Set the PIN that guards logins by telephone number")
+                .body::<PinRequest>()
+                .returns_nothing(204)
+                .errors(&[&error::BUSY]),
+        )
+        .delete(
+            "/v1/users/@me/registration-lock",
+            remove_pin,
+            change("Remove the PIN that guards logins by telephone number").returns_nothing(204),
+        )
+}
+
+/// A change of what proves a login.
+pub(super) fn change(summary: &'static str) -> Doc {
+    Doc::new(summary).step_up().describe(
+        "On an account with a second factor the login must have proved it; the owner is told by a letter.",
+    )
+}
 
 /// How a second factor is proved.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
@@ -23,6 +109,8 @@ pub(super) enum Method {
     Totp,
     /// A recovery code.
     Recovery,
+    /// A passkey.
+    Passkey,
     /// The PIN of the registration lock; after a login by telephone number only.
     Pin,
 }
@@ -37,6 +125,11 @@ pub(super) struct SecondFactorRequest {
     /// The code or PIN.
     #[schema(value_type = Option<String>)]
     code: Option<SecretString>,
+    /// From the options at `/v1/auth/passkeys/options`, for a passkey.
+    challenge_id: Option<String>,
+    /// What `navigator.credentials.get` gave, for a passkey.
+    #[schema(value_type = Option<Object>)]
+    credential: Option<Value>,
     device: Option<DeviceInfo>,
     #[serde(default)]
     session: SessionKind,
@@ -88,11 +181,20 @@ pub(super) async fn finish_login(
     meta: Meta,
     Json(request): Json<SecondFactorRequest>,
 ) -> Result<Response> {
-    let proof = proof(request.method, request.code)?;
-    let origin = origin(meta, request.device, request.session);
-    let login = identity
-        .finish_login(&request.mfa_token, proof, &origin)
-        .await?;
+    let proof = match request.method {
+        Method::Totp => Proof::Totp(needed("/code", request.code)?),
+        Method::Recovery => Proof::Recovery(needed("/code", request.code)?),
+        Method::Pin => Proof::Pin(needed("/code", request.code)?),
+        Method::Passkey => Proof::Passkey(Answer {
+            challenge_id: needed("/challenge_id", request.challenge_id)?,
+            credential: needed("/credential", request.credential)?,
+        }),
+    };
+    let (token, origin) = (
+        request.mfa_token,
+        origin(meta, request.device, request.session),
+    );
+    let login = identity.finish_login(&token, proof, &origin).await?;
     Ok(logged_in(&identity, StatusCode::OK, login))
 }
 
@@ -143,13 +245,8 @@ pub(super) async fn remove_pin(State(identity): Shared, caller: Caller) -> Resul
     Ok(NoContent)
 }
 
-/// What was brought, or which field is missing.
-fn proof(method: Method, code: Option<SecretString>) -> std::result::Result<Proof, Error> {
-    let missing = || FieldError::new("/code", "REQUIRED", "needed by this method");
-    let code = code.ok_or_else(|| Error::Invalid(vec![missing()]))?;
-    Ok(match method {
-        Method::Totp => Proof::Totp(code),
-        Method::Recovery => Proof::Recovery(code),
-        Method::Pin => Proof::Pin(code),
-    })
+/// A field that the method needs.
+fn needed<T>(pointer: &str, field: Option<T>) -> std::result::Result<T, Error> {
+    let missing = || FieldError::new(pointer, "REQUIRED", "needed by this method");
+    field.ok_or_else(|| Error::Invalid(vec![missing()]))
 }

@@ -307,6 +307,29 @@ pub(crate) async fn end_wait(tx: &Tx, user: UserId) -> Result<()> {
     END_WAIT.bind(&user).execute(tx).await.map(drop)
 }
 
+const HAS_WAY_IN: Sql = Sql::new(
+    "identity.has_way_in",
+    "SELECT EXISTS (SELECT 1
+                      FROM identity.users
+                     WHERE id = $1
+                       AND (phone_number IS NOT NULL OR email_verified_at IS NOT NULL))
+            OR EXISTS (SELECT 1
+                         FROM identity.credentials
+                        WHERE user_id = $1
+                          AND kind = 'password')
+            OR EXISTS (SELECT 1
+                         FROM identity.passkeys
+                        WHERE user_id = $1)
+            OR EXISTS (SELECT 1
+                         FROM identity.oidc_identities
+                        WHERE user_id = $1)",
+);
+
+/// Whether a user can log in by anything at all.
+pub(crate) async fn has_way_in(tx: &Tx, user: UserId) -> Result<bool> {
+    HAS_WAY_IN.bind(&user).scalar(tx).await
+}
+
 pub(crate) const ALL: &[&Sql] = &[
     &LOCK,
     &MAY_LOG_IN,
@@ -325,4 +348,5 @@ pub(crate) const ALL: &[&Sql] = &[
     &DELETE_PIN,
     &AWAIT,
     &END_WAIT,
+    &HAS_WAY_IN,
 ];

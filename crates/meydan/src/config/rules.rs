@@ -68,6 +68,25 @@ impl Config {
             .unwrap_or_else(|| WebOrigin::of_listener(self.http.listen, self.http.port))
     }
 
+    /// Where passkeys are good; none where browsers offer none.
+    pub(crate) fn passkey_site(&self) -> Option<identity::PasskeySite> {
+        let wish = &self.auth.passkeys;
+        let public_url = self.public_url().to_string();
+        let mut site = match (identity::PasskeySite::behind(&public_url), &wish.rp_id) {
+            (Some(site), _) => site,
+            (None, Some(rp_id)) => identity::PasskeySite {
+                rp_id: rp_id.clone(),
+                origins: vec![public_url],
+            },
+            (None, None) => return None,
+        };
+        site.rp_id = wish.rp_id.clone().unwrap_or(site.rp_id);
+        if !wish.origins.is_empty() {
+            site.origins = wish.origins.iter().map(WebOrigin::to_string).collect();
+        }
+        Some(site)
+    }
+
     /// Whether it is for development, and nobody but this computer reaches it.
     pub(crate) fn is_alone(&self) -> bool {
         let local = self.http.listen.is_loopback() && self.public_url().is_loopback();
@@ -123,6 +142,7 @@ pub(crate) fn check(
     checker.conveniences();
     checker.pairs();
     checker.demo();
+    checker.passkeys();
     if config.env == Env::Prod {
         checker.production();
     }
@@ -140,6 +160,15 @@ impl Checker<'_> {
             });
         self.problems
             .push(Problem::new(place, code, format!("{key}: {message}")));
+    }
+
+    /// Browsers refuse passkeys for pages that are not below their domain.
+    fn passkeys(&mut self) {
+        let site = self.config.passkey_site();
+        if site.is_some_and(|site| !site.is_sound()) {
+            let message = "every origin (auth.passkeys.origins, else http.public_url) must be this domain or below it";
+            self.refuse("auth.passkeys.rp_id", Code::Combination, message);
+        }
     }
 
     fn env_word(&self) -> &'static str {

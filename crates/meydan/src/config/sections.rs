@@ -132,6 +132,7 @@ settings! {
             impersonation: Impersonation,
             password: Password,
             totp: Totp,
+            passkeys: Passkeys,
             limits: Limits,
             otp: Otp,
         }
@@ -188,6 +189,17 @@ settings! {
         argon2_lanes: u32 = "1", in "1" => "16";
         /// Cost of bcrypt, as a power of two.
         bcrypt_cost: u32 = "12", in "10" => "15";
+    }
+}
+
+settings! {
+    /// Passkeys.
+    "auth.passkeys." struct Passkeys {
+        /// Domain that passkeys are bound to; pages below it may use them too. Changing it makes
+        /// all passkeys useless.
+        rp_id: Option<String>, or "the host of the public URL; `localhost` for this computer; none without a name or https";
+        /// Origins of the pages that may use passkeys, when they are not the public URL alone.
+        origins: Vec<WebOrigin> = "";
     }
 }
 
