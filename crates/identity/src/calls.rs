@@ -159,6 +159,7 @@ impl Auth for Identity {
                 push_notification_token: filled(proof.push_notification_token),
             },
             session: SessionKind::Token,
+            from_own_page: false,
         };
         let code = SecretString::from(proof.otp_code);
         let by = CodeProof {

@@ -124,6 +124,9 @@ pub struct Origin {
     pub device: DeviceInfo,
     /// How the client keeps its login.
     pub session: SessionKind,
+    /// Whether a page of ours asks. Only such a page gets a cookie: another could log its visitor
+    /// in as somebody else.
+    pub from_own_page: bool,
 }
 
 /// Whether a login made the account it is for.
@@ -166,6 +169,7 @@ impl Identity {
         };
         match origin.session {
             SessionKind::Token => self.issue_tokens(tx, keys, &login, account, origin).await,
+            SessionKind::Cookie if !origin.from_own_page => Err(Error::ForeignPage),
             SessionKind::Cookie => self.issue_cookie(tx, &login, account, origin).await,
         }
     }

@@ -160,6 +160,9 @@ pub enum Error {
     /// No valid access token.
     #[error("act without a valid access token")]
     Unauthenticated,
+    /// A page that is none of ours, or a program, asks for a cookie.
+    #[error("log in by cookie from a foreign page")]
+    ForeignPage,
     /// Bots and other credentials without a device cannot do this.
     #[error("act on a device with a credential that has none")]
     Forbidden,
@@ -364,6 +367,7 @@ impl Error {
             Error::AdminPasswordMissing => &ADMIN_PASSWORD_MISSING,
             Error::Unauthenticated => &UNAUTHENTICATED,
             Error::Forbidden | Error::DemoRefused => &FORBIDDEN,
+            Error::ForeignPage => &web_kit::fail::CSRF_FAILED,
             Error::NotFound => &NOT_FOUND,
             Error::UnknownUser => &UNKNOWN_USER,
             Error::Yourself => &YOURSELF,

@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use kernel::failure::{FORBIDDEN, NOT_FOUND, RATE_LIMITED, UNAUTHENTICATED};
 use secrecy::ExposeSecret as _;
+use web_kit::fail::CSRF_FAILED;
 use web_kit::{Doc, Json, Policy, Routes, Table};
 
 use crate::Identity;
@@ -63,14 +64,14 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             .returns::<Tokens>(200)
             .errors(&[&error::REFRESH_ROTATED, &error::REFRESH_REUSED, &error::REFRESH_INVALID]))
         .post("/v1/auth/logout", auth::log_out, public("Log out").served_when_full()
-            .describe("By a refresh token in the body (also an expired one), or by the access token of the request; then there need be no body.")
+            .describe("By a refresh token in the body (also an expired one), or by the access token or the session cookie of the request; then there need be no body.")
             .optional_body::<auth::LogoutRequest>()
             .returns_nothing(204)
-            .errors(&[&error::REFRESH_INVALID]))
+            .errors(&[&error::REFRESH_INVALID, &CSRF_FAILED]))
         .post("/v1/auth/logout-all", auth::log_out_all, public("Log out everywhere").served_when_full()
             .optional_body::<auth::LogoutAllRequest>()
             .returns_nothing(204)
-            .errors(&[&error::REFRESH_INVALID, &FORBIDDEN]))
+            .errors(&[&error::REFRESH_INVALID, &FORBIDDEN, &CSRF_FAILED]))
         .post("/v1/auth/validate", auth::validate, public("Ask whether an access token is good").served_when_full()
             .body::<auth::ValidateRequest>()
             .returns::<auth::ValidateResponse>(200))
@@ -313,6 +314,7 @@ fn relationship_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
 fn origin(meta: web_kit::Meta, device: Option<DeviceInfo>, session: SessionKind) -> Origin {
     Origin {
         session,
+        from_own_page: meta.from_own_page,
         ip: meta.ip,
         user_agent: meta.user_agent,
         device: device.unwrap_or_default(),
@@ -328,6 +330,16 @@ fn logged_in(identity: &Identity, status: StatusCode, login: LoggedIn) -> Respon
     let mut response = (status, Json(login)).into_response();
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The answer of a logout: a page's browser forgets its cookie.
+fn logged_out(identity: &Identity, session: Option<&kernel::Caller>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if session.is_some() {
+        let headers = response.headers_mut();
+        headers.append(SET_COOKIE, drop_cookie(identity));
     }
     response
 }

@@ -12,7 +12,6 @@ use crate::model::Kind;
 use crate::passwords::{self, Check};
 use crate::rules::{Fields, Identifier};
 use crate::second_factor::{First, Proven};
-use crate::secrets::sha256;
 use crate::sql;
 use crate::tokens::{AccessClaims, Expiry, RefreshClaims, bearer};
 
@@ -23,6 +22,8 @@ pub enum LogoutBy<'a> {
     RefreshToken(&'a str),
     /// The `Authorization` header.
     Header(&'a str),
+    /// The session of a page, verified.
+    Page(&'a Caller),
 }
 
 impl Identity {
@@ -226,6 +227,7 @@ impl Identity {
                     .ok_or(Error::RefreshInvalid)?;
                 Ok(Caller::user(claims.sub, claims.sid, Vec::new(), now))
             }
+            LogoutBy::Page(caller) => Ok(caller.clone()),
             LogoutBy::Header(header) => self.caller_by_header(header).await,
         }
     }
@@ -234,21 +236,6 @@ impl Identity {
     pub(crate) async fn caller_by_header(&self, header: &str) -> Result<Caller> {
         let token = bearer(header).ok_or(Error::Unauthenticated)?;
         self.live_caller(token).await?.ok_or(Error::Unauthenticated)
-    }
-
-    /// Who holds the browser session behind a cookie.
-    pub(crate) async fn caller_by_cookie(
-        &self,
-        cookie: &str,
-        from: &contracts::identity::From,
-    ) -> Result<Caller> {
-        let hash = sha256(cookie.as_bytes()).try_into();
-        let hash = hash.or(Err(Error::Broken("a hash of another length")))?;
-        let token = self.access_behind(hash, from).await?;
-        let token = token.ok_or(Error::Unauthenticated)?;
-        self.live_caller(&token)
-            .await?
-            .ok_or(Error::Unauthenticated)
     }
 
     /// The user of an access token, if the token is valid and its device is live.

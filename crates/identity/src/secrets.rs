@@ -106,13 +106,6 @@ impl RootKeys {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.csrf, cookie.as_bytes()))
     }
 
-    /// Whether `token` is [`RootKeys::csrf_token`] of the cookie, in constant time.
-    pub(crate) fn is_csrf_token(&self, cookie: &str, token: &str) -> bool {
-        let computed = self.csrf_token(cookie);
-        let (ours, theirs) = (computed.as_bytes(), token.as_bytes());
-        aws_lc_rs::constant_time::verify_slices_are_equal(ours, theirs).is_ok()
-    }
-
     /// Encrypts `plain` under `kek`, bound to `context`: nonce, ciphertext, tag.
     pub(crate) fn seal(
         &self,

@@ -75,12 +75,13 @@ impl Caller {
         }
     }
 
-    /// Whether a person proved who they are within [`STEP_UP_WINDOW`] before `now`.
+    /// Whether a person proved who they are within [`STEP_UP_WINDOW`] before `now`, in whole
+    /// seconds, as tokens count.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        let proved = self.auth_time.unwrap_or(Timestamp::MIN);
-        now <= proved
-            .saturating_add(STEP_UP_WINDOW)
-            .unwrap_or(Timestamp::MAX)
+        let age = |proved: Timestamp| now.as_second().saturating_sub(proved.as_second());
+        let window = STEP_UP_WINDOW.as_secs();
+        self.auth_time
+            .is_some_and(|proved| u64::try_from(age(proved)).unwrap_or_default() <= window)
     }
 
     /// Whether a bot is asking.

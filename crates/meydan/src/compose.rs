@@ -370,7 +370,7 @@ pub(crate) async fn start(
     tables.push(pages::table());
     contexts.identity.begin_sending(&lifecycle, &end);
     begin_work(&ground, &parts, &mut modules)?;
-    let stack = stack_options(config, &ground, verifier)?;
+    let stack = stack_options(config, &parts, &ground, verifier)?;
     let serving = listeners.serve(config, stack, &lifecycle, &tables, modules)?;
     runtime::spawn(&lifecycle, "http.serve", async move {
         serving.await;
@@ -469,12 +469,14 @@ fn gateway_deps(
 
 fn stack_options(
     config: &Config,
+    parts: &Parts,
     ground: &Ground,
     verifier: Arc<TokenVerifier>,
 ) -> Result<StackOptions, Error> {
     let (limiter, clock) = (Arc::clone(&ground.limiter), Arc::clone(&ground.clock));
     Ok(StackOptions {
         cors: settings::cors(config),
+        pages: settings::pages(config, &parts.root_secret)?,
         body_limit: config.http.body_limit.in_memory(),
         trusted_proxies: settings::trusted_proxies(config)?,
         hsts: config.public_url().is_https(),

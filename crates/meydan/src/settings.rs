@@ -2,10 +2,11 @@
 //!
 //! The parts know nothing of files and variables; this page is the only one that knows both names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use web_kit::{Cors, Network, NetworkError, ServeOptions};
+use web_kit::{Cors, Network, NetworkError, Pages, ServeOptions};
 
 use crate::config::{Approver, Config, EmailVerification, PasswordScheme};
 
@@ -135,6 +136,20 @@ pub(crate) fn cors(config: &Config) -> Cors {
         origins: config.http.cors.iter().map(ToString::to_string).collect(),
         any_loopback: config.dev_mode(),
     }
+}
+
+/// Sessions of our own pages: over TLS, or on this computer.
+pub(crate) fn pages(
+    config: &Config,
+    root_secret: &SecretString,
+) -> Result<Option<Pages>, identity::SecretError> {
+    let url = config.public_url();
+    if !url.is_https() && !url.is_loopback() {
+        return Ok(None);
+    }
+    let keys = identity::RootKeys::derive(root_secret)?;
+    let csrf_token = Arc::new(move |cookie: &str| keys.csrf_token(cookie));
+    Ok(Some(Pages::new(&url.to_string(), csrf_token)))
 }
 
 /// Whose forwarding headers are believed.

@@ -23,7 +23,7 @@ use hyper_util::rt::TokioExecutor;
 use kernel::{Caller, CallerKind, SharedClock, SystemClock, SystemRng, UserId};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use web_kit::{OnStale, Peer, PublicKey, StackOptions, TokenVerifier};
+use web_kit::{OnStale, Pages, Peer, PublicKey, StackOptions, TokenVerifier};
 
 use crate::issuers::TestIssuers;
 pub use crate::issuers::{api_key, bot_token, cookie, grant, ticket};
@@ -32,6 +32,8 @@ pub use crate::issuers::{api_key, bot_token, cookie, grant, ticket};
 pub const ISSUER: &str = "my-auth-service";
 /// Audience of test access tokens.
 pub const AUDIENCE: &str = "my-app-client";
+/// Where the pages are whose cookies count.
+pub const PAGES: &str = "https://meydan.test";
 /// The name of the test key.
 pub const KID: &str = "test-key";
 
@@ -224,19 +226,38 @@ pub fn verifier() -> Result<Arc<TokenVerifier>> {
     Ok(Arc::new(verifier))
 }
 
-/// Returns the options of a stack for tests: [`verifier`], a limiter over `clock`, defaults.
+/// Returns the options of a stack for tests: [`verifier`], a limiter over `clock`, pages at
+/// [`PAGES`], defaults.
 ///
 /// # Errors
 ///
 /// As for [`token`].
 pub fn options(clock: SharedClock) -> Result<StackOptions> {
     let limiter = infra::limiter::LocalLimiter::new(Arc::clone(&clock), 100_000);
-    Ok(StackOptions::new(
-        verifier()?,
-        limiter,
-        clock,
-        Arc::new(SystemRng),
-    ))
+    Ok(StackOptions {
+        pages: Some(Pages::new(PAGES, Arc::new(csrf_token))),
+        ..StackOptions::new(verifier()?, limiter, clock, Arc::new(SystemRng))
+    })
+}
+
+/// Returns the CSRF token that [`options`] demand beside a cookie.
+pub fn csrf_token(cookie: &str) -> String {
+    URL_SAFE_NO_PAD.encode(kernel::digest::sha256(format!("csrf {cookie}").as_bytes()))
+}
+
+/// Returns the headers of a request that a page at [`PAGES`] makes with a fresh session of
+/// `caller`.
+///
+/// # Errors
+///
+/// As for [`token`].
+pub fn page_headers(caller: &Caller) -> Result<Vec<(&'static str, String)>> {
+    let cookie = cookie(caller)?;
+    Ok(vec![
+        ("x-csrf-token", csrf_token(&cookie)),
+        ("cookie", format!("{}={cookie}", web_kit::HOST_COOKIE)),
+        ("sec-fetch-site", "same-origin".to_owned()),
+    ])
 }
 
 /// Wraps the router of one or more tables as the product does.

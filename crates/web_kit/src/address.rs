@@ -75,6 +75,8 @@ pub struct Meta {
     pub ip: IpAddr,
     /// The client's name for itself, at most 256 bytes.
     pub user_agent: Option<String>,
+    /// Whether the browser says that a page of ours asks; programs say nothing and are none.
+    pub from_own_page: bool,
     /// Whether the path speaks the chat dialect.
     pub(crate) dialect: bool,
     /// Whether a process of this machine asks, without a proxy in between.
@@ -108,6 +110,7 @@ impl Meta {
             locale: Locale::from_accept_language(text(ACCEPT_LANGUAGE).unwrap_or_default()),
             ip,
             user_agent: text(USER_AGENT).map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
+            from_own_page: false,
             dialect,
             direct_loopback: !forwarded && peer.is_some_and(|ip| ip.is_loopback()),
         }
@@ -127,6 +130,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Meta {
             locale: Locale::default(),
             ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             user_agent: None,
+            from_own_page: false,
             dialect: render::is_dialect(parts.uri.path()),
             direct_loopback: false,
         })

@@ -8,15 +8,16 @@ pub const HOST_COOKIE: &str = "__Host-meydan_sid";
 /// Its name on plain-http loopback, and only there.
 pub const LOOPBACK_COOKIE: &str = "meydan_sid";
 
-/// The session cookie of a request. One that stands twice is none: somebody planted the second.
-pub fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+/// The session cookie `name` of a request. One that stands twice is none: somebody planted the
+/// second.
+pub(crate) fn session_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut found = None;
     for header in headers.get_all(COOKIE) {
         for pair in header.to_str().ok()?.split(';') {
-            let Some((name, value)) = pair.trim().split_once('=') else {
+            let Some((found_name, value)) = pair.trim().split_once('=') else {
                 continue;
             };
-            if name == HOST_COOKIE || name == LOOPBACK_COOKIE {
+            if found_name == name {
                 if found.is_some() {
                     return None;
                 }
@@ -42,15 +43,21 @@ mod tests {
     #[test]
     fn the_cookie_is_found_among_others_and_never_twice() {
         for (values, found) in [
-            (&["a=1; __Host-meydan_sid=x; b=2"][..], Some("x")),
+            (&["a=1; meydan_sid=x; b=2"][..], Some("x")),
             (&["a=1", "meydan_sid=y"], Some("y")),
             (&["meydan_sid=y; meydan_sid=z"], None),
-            (&["__Host-meydan_sid=x", "meydan_sid=y"], None),
+            (&["meydan_sid=y", "meydan_sid=y"], None),
+            (&["__Host-meydan_sid=x", "meydan_sid=y"], Some("y")),
             (&["meydan_sid="], None),
             (&["xmeydan_sid=1; meydan_sidx=2"], None),
             (&[], None),
         ] {
-            assert_eq!(session_cookie(&headers(values)), found, "{values:?}");
+            let headers = headers(values);
+            assert_eq!(
+                session_cookie(&headers, LOOPBACK_COOKIE),
+                found,
+                "{values:?}"
+            );
         }
     }
 }

@@ -60,6 +60,9 @@ kernel::error_rows! {
     UNSUPPORTED_TYPE, UnsupportedType, 0,
         "send the body as application/json",
         "gövdeyi application/json olarak gönderin";
+    CSRF_FAILED, Forbidden, 0,
+        "this request does not come from a page of ours: reload the page and try again",
+        "bu istek bizim bir sayfamızdan gelmiyor: sayfayı yenileyip yeniden deneyin";
     STORAGE_FULL, StorageFull, 0,
         "the disk of the server is nearly full: reading works, changes do not; try again after the time in Retry-After",
         "sunucunun diski dolmak üzere: okumak mümkün, değişiklik yapmak değil; Retry-After süresinden sonra yeniden deneyin";

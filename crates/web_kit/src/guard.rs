@@ -110,7 +110,8 @@ async fn admit(guard: &Guard, mut request: Request) -> Result<(Request, HeaderMa
     let caller = match guard.demands.policy {
         Policy::Public => None,
         Policy::Caller | Policy::Staff(_) => {
-            let who = authenticate(&shared, &meta, request.headers()).await;
+            let (method, headers) = (request.method(), request.headers());
+            let who = authenticate(&shared, &meta, method, headers).await;
             Some(who.map_err(|failure| Box::new(failure.into()))?)
         }
     };
@@ -143,8 +144,12 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
 async fn authenticate(
     shared: &Shared,
     meta: &Meta,
+    method: &Method,
     headers: &HeaderMap,
 ) -> Result<Verified, Failure> {
+    if let Some(verdict) = by_cookie(shared, meta, method, headers).await {
+        return verdict;
+    }
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let credential = values.next().and_then(|value| value.to_str().ok());
     let (Some(credential), None) = (credential, values.next()) else {
@@ -157,11 +162,31 @@ async fn authenticate(
     if !bearer && !meta.dialect {
         return Err(UNAUTHENTICATED.fail());
     }
-    match shared.verifier.verified(credential).await {
-        // Keys belong to everything but the chat surface.
-        Ok(verified) if meta.dialect && verified.caller.kind == CallerKind::ApiKey => {
-            Err(UNAUTHENTICATED.fail())
-        }
+    let verified = known(shared.verifier.verified(credential).await)?;
+    // Keys belong to everything but the chat surface.
+    if meta.dialect && verified.caller.kind == CallerKind::ApiKey {
+        return Err(UNAUTHENTICATED.fail());
+    }
+    Ok(verified)
+}
+
+/// Judges the session cookie of a request, if it shows one that counts.
+pub(crate) async fn by_cookie(
+    shared: &Shared,
+    meta: &Meta,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Option<Result<Verified, Failure>> {
+    let pages = shared.pages.as_ref()?;
+    let cookie = pages.cookie_of(headers)?;
+    if let Err(failure) = pages.check(method, headers, cookie) {
+        return Some(Err(failure));
+    }
+    Some(known(shared.verifier.cookie(cookie, meta).await))
+}
+
+fn known(verdict: Result<Verified, VerifyError>) -> Result<Verified, Failure> {
+    match verdict {
         Ok(verified) => {
             tracing::Span::current().record("user.id", verified.caller.user.get());
             Ok(verified)

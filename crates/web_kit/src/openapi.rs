@@ -22,8 +22,9 @@ use utoipa::openapi::{
     ResponseBuilder,
 };
 
+use crate::cookie::HOST_COOKIE;
 use crate::demands::{Login, Policy};
-use crate::fail::{BODY_TOO_LARGE, MALFORMED_JSON, STORAGE_FULL, UNSUPPORTED_TYPE};
+use crate::fail::{BODY_TOO_LARGE, CSRF_FAILED, MALFORMED_JSON, STORAGE_FULL, UNSUPPORTED_TYPE};
 use crate::render;
 use crate::table::{Operation, Table, WhenFull};
 
@@ -34,6 +35,7 @@ pub fn openapi(tables: &[&Table]) -> OpenApi {
         .schema("Problem", problem_schema())
         .schema("DialectError", dialect_schema())
         .security_scheme("bearer", bearer())
+        .security_scheme("session", session())
         .security_scheme("bot", bot())
         .security_scheme("apiKey", key());
     let mut tags = Vec::new();
@@ -134,7 +136,10 @@ fn securities(operation: &Operation) -> Vec<SecurityRequirement> {
     if demands.policy == Policy::Public {
         return vec![SecurityRequirement::default()];
     }
-    let mut all = vec![SecurityRequirement::new("bearer", [""; 0])];
+    let mut all = vec![
+        SecurityRequirement::new("bearer", [""; 0]),
+        SecurityRequirement::new("session", [""; 0]),
+    ];
     if operation.dialect && demands.admits_programs() {
         all.push(SecurityRequirement::new("bot", [""; 0]));
     }
@@ -210,6 +215,9 @@ fn errors(operation: &Operation) -> BTreeMap<u16, Vec<&'static ErrorRow>> {
         let some_refused = !demands.admits_programs() || !demands.admits_impersonation();
         if !operation.dialect || some_refused {
             rows.push(&FORBIDDEN);
+        }
+        if operation.method != Method::GET {
+            rows.push(&CSRF_FAILED);
         }
     }
     if demands.login == Login::Fresh {
@@ -360,6 +368,15 @@ fn bearer() -> SecurityScheme {
 fn bot() -> SecurityScheme {
     let value = ApiKeyValue::with_description("Authorization", "`Bot <token>`, chat surface only.");
     SecurityScheme::ApiKey(ApiKey::Header(value))
+}
+
+fn session() -> SecurityScheme {
+    let value = ApiKeyValue::with_description(
+        HOST_COOKIE,
+        "The session of a page of this server, which sends `X-CSRF-Token` with everything but \
+         GET. Ignored beside an `Authorization` header.",
+    );
+    SecurityScheme::ApiKey(ApiKey::Cookie(value))
 }
 
 fn key() -> SecurityScheme {

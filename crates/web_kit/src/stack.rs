@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 use crate::address::{self, Meta, Network, REQUEST_ID};
 use crate::cors::Cors;
 use crate::fail::{Fail, INVALID_PATH, Pending};
+use crate::pages::Pages;
 use crate::render;
 use crate::tokens::TokenVerifier;
 
@@ -39,6 +40,8 @@ pub struct StackOptions {
     pub rng: SharedRng,
     /// Which pages may call.
     pub cors: Cors,
+    /// Sessions of our own pages; without it cookies mean nothing.
+    pub pages: Option<Pages>,
     /// Largest body of an operation that sets no limit of its own; 1 MiB unless configured.
     pub body_limit: usize,
     /// Whose forwarding headers are believed.
@@ -53,7 +56,7 @@ pub struct StackOptions {
 type IsFull = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl StackOptions {
-    /// Makes options with no foreign origins, no proxies, 1 MiB, no HSTS and no look at the disk.
+    /// Makes options with no foreign origins, no sessions of pages, no proxies, 1 MiB, no HSTS and no look at the disk.
     pub fn new(
         verifier: Arc<TokenVerifier>,
         limiter: Arc<dyn Limiter>,
@@ -66,6 +69,7 @@ impl StackOptions {
             clock,
             rng,
             cors: Cors::default(),
+            pages: None,
             body_limit: 1024 * 1024,
             trusted_proxies: Vec::new(),
             hsts: false,
@@ -81,6 +85,7 @@ pub(crate) struct Shared {
     pub(crate) clock: SharedClock,
     pub(crate) body_limit: usize,
     pub(crate) storage: Option<IsFull>,
+    pub(crate) pages: Option<Pages>,
     rng: SharedRng,
     proxies: Vec<Network>,
     hsts: bool,
@@ -95,6 +100,7 @@ pub fn stack(router: Router, options: StackOptions) -> Router {
         body_limit: options.body_limit,
         rng: options.rng,
         storage: options.storage,
+        pages: options.pages,
         proxies: options.trusted_proxies,
         hsts: options.hsts,
     };
@@ -109,7 +115,9 @@ pub fn stack(router: Router, options: StackOptions) -> Router {
 
 async fn outer(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let meta = Meta::take(&mut request, &shared.proxies, &*shared.rng);
+    let mut meta = Meta::take(&mut request, &shared.proxies, &*shared.rng);
+    let pages = shared.pages.as_ref();
+    meta.from_own_page = pages.is_some_and(|pages| pages.is_own(request.headers()));
     let path = request.uri().path().to_owned();
     let method = known_method(request.method());
     let route = match request.extensions().get::<MatchedPath>() {

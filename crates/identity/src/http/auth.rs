@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contracts::Credentials as _;
@@ -11,9 +11,9 @@ use kernel::UserId;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web_kit::{Caller, Created, Json, Meta, NoContent, OptionalJson, Public, Result};
+use web_kit::{Caller, Created, Json, Meta, NoContent, OptionalJson, PageSession, Public, Result};
 
-use super::{Shared, cacheable, logged_in, origin};
+use super::{Shared, cacheable, logged_in, logged_out, origin};
 use crate::browser::TICKET_TTL;
 use crate::devices::{SessionKind, Tokens};
 use crate::error::Error;
@@ -198,29 +198,35 @@ pub(super) async fn refresh(
 pub(super) async fn log_out(
     State(identity): Shared,
     _: Public,
+    page: PageSession,
     headers: HeaderMap,
     OptionalJson(request): OptionalJson<LogoutRequest>,
-) -> Result<NoContent> {
-    identity
-        .log_out(leaving(request.refresh_token.as_deref(), &headers)?)
-        .await?;
-    Ok(NoContent)
+) -> Result<Response> {
+    let session = page.caller().await?;
+    let by = leaving(request.refresh_token.as_deref(), session.as_ref(), &headers)?;
+    identity.log_out(by).await?;
+    Ok(logged_out(&identity, session.as_ref()))
 }
 
 pub(super) async fn log_out_all(
     State(identity): Shared,
     _: Public,
+    page: PageSession,
     headers: HeaderMap,
     OptionalJson(request): OptionalJson<LogoutAllRequest>,
-) -> Result<NoContent> {
-    let by = leaving(request.refresh_token.as_deref(), &headers)?;
+) -> Result<Response> {
+    let session = page.caller().await?;
+    let by = leaving(request.refresh_token.as_deref(), session.as_ref(), &headers)?;
     let scope = if request.except_current {
         LogoutScope::ExceptCurrent
     } else {
         LogoutScope::Everywhere
     };
     identity.log_out_all(by, scope).await?;
-    Ok(NoContent)
+    Ok(match scope {
+        LogoutScope::Everywhere => logged_out(&identity, session.as_ref()),
+        LogoutScope::ExceptCurrent => NoContent.into_response(),
+    })
 }
 
 pub(super) async fn validate(
@@ -250,9 +256,9 @@ pub(super) async fn ticket(
 pub(super) async fn csrf(
     State(identity): Shared,
     _caller: Caller,
-    headers: HeaderMap,
+    page: PageSession,
 ) -> Result<Json<CsrfResponse>> {
-    let cookie = web_kit::session_cookie(&headers).ok_or(Error::Forbidden)?;
+    let cookie = page.cookie().ok_or(Error::Forbidden)?;
     let csrf_token = identity.settings.keys.csrf_token(cookie);
     Ok(Json(CsrfResponse { csrf_token }))
 }
@@ -273,9 +279,10 @@ pub(super) async fn jwks(State(identity): Shared, _: Public) -> Result<Response>
     Ok(cacheable(JWKS_MAX_AGE_S, Json(Jwks { keys })))
 }
 
-/// The refresh token of the body, or else the header.
+/// The refresh token of the body, or else the page's session, or else the header.
 fn leaving<'a>(
     token: Option<&'a str>,
+    session: Option<&'a kernel::Caller>,
     headers: &'a HeaderMap,
 ) -> std::result::Result<LogoutBy<'a>, Error> {
     let header = || {
@@ -285,6 +292,7 @@ fn leaving<'a>(
     };
     token
         .map(LogoutBy::RefreshToken)
+        .or_else(|| session.map(LogoutBy::Page))
         .or_else(|| header().map(LogoutBy::Header))
         .ok_or(Error::Unauthenticated)
 }

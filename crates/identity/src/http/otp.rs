@@ -8,7 +8,7 @@ use kernel::Locale;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web_kit::{Json, Meta, Public, Result};
+use web_kit::{Json, Meta, PageSession, Public, Result};
 
 use super::{Shared, logged_in, origin};
 use crate::code_login::{CodeProof, Second};
@@ -65,12 +65,13 @@ pub(super) async fn send(
     State(identity): Shared,
     _: Public,
     meta: Meta,
+    page: PageSession,
     headers: HeaderMap,
     Json(request): Json<OtpRequest>,
 ) -> Result<Response> {
     let caller = match request.purpose {
         Purpose::Login => None,
-        Purpose::VerifyContact | Purpose::StepUp => identity.caller_of(&headers, &meta).await?,
+        Purpose::VerifyContact | Purpose::StepUp => identity.caller_of(&headers, &page).await?,
     };
     let sent = identity
         .send_code(CodeWish {
@@ -80,7 +81,7 @@ pub(super) async fn send(
             caller: caller.as_ref(),
             locale: request.locale()?,
             asked_in: meta.locale,
-            known_device: known_device(request.refresh_token.clone(), &headers),
+            known_device: known_device(request.refresh_token.clone(), &page),
             ip: meta.ip,
         })
         .await?;
@@ -96,7 +97,7 @@ pub(super) async fn verify(
     State(identity): Shared,
     _: Public,
     meta: Meta,
-    headers: HeaderMap,
+    page: PageSession,
     Json(request): Json<VerifyRequest>,
 ) -> Result<Response> {
     let origin = origin(meta, request.device, request.session);
@@ -104,7 +105,7 @@ pub(super) async fn verify(
         handle: Some(&request.handle),
         phone_number: None,
         code: &request.otp_code,
-        known_device: known_device(request.refresh_token, &headers),
+        known_device: known_device(request.refresh_token, &page),
     };
     let login = identity
         .log_in_by_code(proof, Second::Later, &origin)
@@ -132,8 +133,8 @@ impl OtpRequest {
 }
 
 /// What shows that this device was logged in before: a token of the body, or else the cookie.
-fn known_device(token: Option<SecretString>, headers: &HeaderMap) -> Option<SecretString> {
-    let cookie = || web_kit::session_cookie(headers).map(|cookie| cookie.to_owned().into());
+fn known_device(token: Option<SecretString>, page: &PageSession) -> Option<SecretString> {
+    let cookie = || page.cookie().map(|cookie| cookie.to_owned().into());
     token.or_else(cookie)
 }
 
@@ -142,26 +143,12 @@ impl crate::Identity {
     async fn caller_of(
         &self,
         headers: &HeaderMap,
-        meta: &Meta,
-    ) -> std::result::Result<Option<kernel::Caller>, Error> {
-        if let Some(header) = headers.get(AUTHORIZATION) {
-            let header = header.to_str().or(Err(Error::Unauthenticated))?;
-            return self.caller_by_header(header).await.map(Some);
-        }
-        let Some(cookie) = web_kit::session_cookie(headers) else {
-            return Ok(None);
+        page: &PageSession,
+    ) -> Result<Option<kernel::Caller>> {
+        let Some(header) = headers.get(AUTHORIZATION) else {
+            return Ok(page.caller().await?);
         };
-        // A page of another host can send the cookie, but does not know this.
-        let token = headers
-            .get("x-csrf-token")
-            .and_then(|value| value.to_str().ok());
-        if !token.is_some_and(|token| self.settings.keys.is_csrf_token(cookie, token)) {
-            return Err(Error::Forbidden);
-        }
-        let from = contracts::identity::From {
-            ip: meta.ip,
-            user_agent: meta.user_agent.clone(),
-        };
-        self.caller_by_cookie(cookie, &from).await.map(Some)
+        let header = header.to_str().or(Err(Error::Unauthenticated))?;
+        Ok(self.caller_by_header(header).await.map(Some)?)
     }
 }

@@ -107,6 +107,7 @@ async fn a_password_of_ones_own_is_good_everywhere() {
         user_agent: None,
         device: DeviceInfo::default(),
         session: identity::SessionKind::Token,
+        from_own_page: false,
     };
     strict
         .log_in(AYSE.email, secret(PASSWORD), &origin)

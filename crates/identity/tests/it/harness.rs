@@ -22,7 +22,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::TestDb;
 use testkit::http::Reply;
-use web_kit::{Meta, OnStale, OpaqueTokens, Peer, PublicKey, StackOptions, TokenVerifier};
+use web_kit::{Meta, OnStale, OpaqueTokens, Pages, Peer, PublicKey, StackOptions, TokenVerifier};
 
 pub(crate) const PASSWORD: &str = "kırmızı bisiklet yokuşu";
 pub(crate) const ROOT: &str = "a root secret of at least 32 bytes";
@@ -103,7 +103,7 @@ pub(crate) struct House {
     pub(crate) fanout: Arc<LocalFanout>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) router: Router,
-    verifier: Arc<TokenVerifier>,
+    pub(crate) verifier: Arc<TokenVerifier>,
     /// The worker number of the next sibling.
     siblings: AtomicU16,
     revoked: tokio::sync::Mutex<Deliveries>,
@@ -131,6 +131,7 @@ impl House {
         let (follower, revoked) = fanout.open(256);
         follower.follow(&[Topic::Revoked]).await.unwrap();
         let shared: SharedClock = clock.clone();
+        let csrf = settings.keys.clone();
         let identity = identity::build(identity::Deps {
             db: database.app(identity::SCHEMA).unwrap(),
             ids: Ids::new(Arc::clone(&shared), WorkerSlot::permanent(1)),
@@ -152,7 +153,11 @@ impl House {
         let verifier = Arc::new(verifier);
         let limiter = LocalLimiter::new(Arc::clone(&shared), 100_000);
         let rng = SeededRng::new(SEED);
-        let options = StackOptions::new(Arc::clone(&verifier), limiter, shared, rng);
+        let csrf_token = Arc::new(move |cookie: &str| csrf.csrf_token(cookie));
+        let options = StackOptions {
+            pages: Some(Pages::new("https://meydan.test", csrf_token)),
+            ..StackOptions::new(Arc::clone(&verifier), limiter, shared, rng)
+        };
         let router = web_kit::stack(identity::tables(Arc::clone(&identity)).router(), options);
         let admin = database.admin().unwrap();
         let revoked = tokio::sync::Mutex::new(revoked);

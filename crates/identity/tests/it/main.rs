@@ -19,6 +19,7 @@ mod login;
 mod operator;
 mod otp;
 mod otp_limits;
+mod pages;
 mod passkeys;
 mod passwords;
 mod post;

@@ -294,6 +294,7 @@ async fn s11_tokens_of_another_issuer_or_audience_are_refused() {
         user_agent: None,
         device: identity::DeviceInfo::default(),
         session: identity::SessionKind::Token,
+        from_own_page: false,
     };
     let changes: [fn(&mut Settings); 3] = [
         |settings| settings.issuer = "another".to_owned(),

@@ -37,7 +37,10 @@ fn operation_shows_body_answer_key_errors_and_security() {
     assert_eq!(create["operationId"], "sample.create");
     let schema = &create["requestBody"]["content"]["application/json"]["schema"];
     assert_eq!(schema["$ref"], "#/components/schemas/NewItem");
-    assert_eq!(create["security"], json!([{ "bearer": [] }]));
+    assert_eq!(
+        create["security"],
+        json!([{ "bearer": [] }, { "session": [] }])
+    );
     let parameter = &create["parameters"][0];
     assert_eq!(
         (&parameter["name"], &parameter["in"]),
@@ -51,7 +54,10 @@ fn operation_shows_body_answer_key_errors_and_security() {
     let problem = &create["responses"]["413"]["content"]["application/problem+json"]["schema"];
     assert_eq!(problem["$ref"], "#/components/schemas/Problem");
     let me = &document["paths"]["/api/v10/users/@me"]["get"];
-    assert_eq!(me["security"], json!([{ "bearer": [] }, { "bot": [] }]));
+    assert_eq!(
+        me["security"],
+        json!([{ "bearer": [] }, { "session": [] }, { "bot": [] }])
+    );
     let refused = &me["responses"]["401"]["content"]["application/json"]["schema"];
     assert_eq!(refused["$ref"], "#/components/schemas/DialectError");
     let find = &document["paths"]["/v1/items/{item_id}"]["get"];
@@ -113,9 +119,12 @@ fn operation_shows_what_it_demands_of_the_caller() {
     let staff = of("/v1/staff");
     let text = staff["description"].as_str().unwrap();
     assert!(text.contains("support, superadmin"), "{text}");
-    assert_eq!(staff["security"], json!([{ "bearer": [] }]));
+    assert_eq!(
+        staff["security"],
+        json!([{ "bearer": [] }, { "session": [] }])
+    );
     let scoped = of("/v1/scoped");
-    let credentials = json!([{ "bearer": [] }, { "apiKey": ["items:read"] }]);
+    let credentials = json!([{ "bearer": [] }, { "session": [] }, { "apiKey": ["items:read"] }]);
     assert_eq!(scoped["security"], credentials);
     let fresh = of("/v1/fresh")["responses"]["403"]["description"].clone();
     assert!(fresh.as_str().unwrap().contains("STEP_UP_REQUIRED"));
@@ -124,5 +133,8 @@ fn operation_shows_what_it_demands_of_the_caller() {
         assert!(forbidden.as_str().unwrap().contains("FORBIDDEN"), "{path}");
     }
     assert!(of("/v1/public")["responses"]["403"].is_null());
-    assert_eq!(of("/api/v10/people")["security"], json!([{ "bearer": [] }]));
+    assert_eq!(
+        of("/api/v10/people")["security"],
+        json!([{ "bearer": [] }, { "session": [] }])
+    );
 }

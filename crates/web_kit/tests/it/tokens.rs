@@ -16,18 +16,18 @@ use web_kit::{Meta, OpaqueTokens, PublicKey, TokenVerifier, VerifyError};
 
 use crate::app::clock;
 
-fn verifier(clock: &Arc<ManualClock>) -> TokenVerifier {
+pub(crate) fn verifier(clock: &Arc<ManualClock>) -> TokenVerifier {
     let verifier = TokenVerifier::new(ISSUER, AUDIENCE, clock.clone());
     verifier.set_keys(vec![public_key().unwrap()]);
     verifier.set_revocations_fresh(clock.now());
     verifier
 }
 
-fn header() -> Value {
+pub(crate) fn header() -> Value {
     json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": KID })
 }
 
-fn claims(clock: &ManualClock) -> Value {
+pub(crate) fn claims(clock: &ManualClock) -> Value {
     let now = clock.now().as_second();
     json!({
         "iss": ISSUER, "aud": AUDIENCE, "type": "access", "sub": "42", "sid": "7", "jti": "9",
