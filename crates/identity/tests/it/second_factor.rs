@@ -82,7 +82,9 @@ async fn a_page_gets_its_cookie_after_the_second_factor_only() {
         "mfa_token": reply.json["mfa_token"], "method": "totp", "session": "cookie",
         "code": app.next_code(&house),
     });
-    let reply = house.post(PATH, body).await.expect(200).unwrap();
+    let own = [("sec-fetch-site", "same-origin")];
+    let reply = house.call_with("POST", PATH, "", &own, body).await;
+    let reply = reply.expect(200).unwrap();
     assert!(reply.header("set-cookie").is_some());
     assert_eq!(reply.json["access_token"], Value::Null);
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use web_kit::{
     Caller, Created, Doc, Json, Meta, NoContent, Once, OptionalJson, Path, Policy, Public, Query,
-    Replayed, Result, Staff, Table,
+    Replayed, Result, Routes, Staff, Table,
 };
 
 pub(crate) const SLOWMODE: ErrorRow = ErrorRow {
@@ -65,7 +65,7 @@ pub(crate) fn table() -> Table {
     let caller = || Doc::new("For callers").policy(Policy::Caller);
     let two = Rule::new("two", 2, Duration::from_secs(10));
     let five = Rule::new("send", 5, Duration::from_secs(5));
-    Table::new("sample", Arc::new(()))
+    let routes = Table::new("sample", Arc::new(()))
         .get("/v1/public", hello, public().returns::<Value>(200))
         .get("/v1/me", me, caller().returns::<Item>(200))
         .post(
@@ -113,6 +113,29 @@ pub(crate) fn table() -> Table {
         .get("/v1/meta", meta, public())
         .get("/v1/large", large, public())
         .get("/v1/undeclared", me, Doc::new("No policy given"))
+        .get("/api/v10/users/@me", me, caller().returns::<Item>(200))
+        .post(
+            "/api/v10/channels/{channel_id}/messages",
+            send,
+            caller().limit(five).body::<Message>(),
+        )
+        .put(
+            "/api/v10/channels/{channel_id}/pins/{message_id}",
+            pin,
+            caller(),
+        )
+        .get("/api/v10/fields", fields, public())
+        .get("/api/v10/panics", panics, public())
+        .get("/api/v10/forbidden", forbidden, public())
+        .get("/api/v10/slowmode", slowmode, public())
+        .get("/api/v10/away", away, public());
+    demanding(routes).build()
+}
+
+/// Operations that demand more of their callers than to be logged in.
+fn demanding(routes: Routes<Arc<()>>) -> Routes<Arc<()>> {
+    let caller = || Doc::new("For some callers");
+    routes
         .get(
             "/v1/staff",
             staff,
@@ -129,23 +152,6 @@ pub(crate) fn table() -> Table {
         .get("/v1/people", me, caller().people_only())
         .get("/v1/themselves", me, caller().not_while_impersonating())
         .get("/api/v10/people", me, caller().people_only())
-        .get("/api/v10/users/@me", me, caller().returns::<Item>(200))
-        .post(
-            "/api/v10/channels/{channel_id}/messages",
-            send,
-            caller().limit(five).body::<Message>(),
-        )
-        .put(
-            "/api/v10/channels/{channel_id}/pins/{message_id}",
-            pin,
-            caller(),
-        )
-        .get("/api/v10/fields", fields, public())
-        .get("/api/v10/panics", panics, public())
-        .get("/api/v10/forbidden", forbidden, public())
-        .get("/api/v10/slowmode", slowmode, public())
-        .get("/api/v10/away", away, public())
-        .build()
 }
 
 pub(crate) fn clock() -> Arc<ManualClock> {

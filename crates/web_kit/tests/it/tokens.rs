@@ -431,8 +431,9 @@ async fn keys_with_a_wrong_checksum_are_not_even_asked_about() {
         (CallerKind::ApiKey, vec!["users:read".to_owned()])
     );
     assert_eq!(bots.asked.load(Ordering::SeqCst), 1);
-    let last = if key.ends_with('0') { "1" } else { "0" };
-    let mistyped = format!("{}{last}", &key[..key.len() - 1]);
+    let last = if key.ends_with('0') { '1' } else { '0' };
+    let start = key.chars().take(key.len() - 1);
+    let mistyped: String = start.chain([last]).collect();
     for bad in [format!("Bearer {mistyped}"), key.clone()] {
         let verdict = verifier.verify(&bad).await;
         assert!(matches!(verdict, Err(VerifyError::Invalid)), "{bad}");
