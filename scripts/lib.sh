@@ -68,6 +68,9 @@ package_name() {
     apt-get:node | apk:node | pacman:node) echo 'nodejs npm' ;;
     dnf:node | zypper:node) echo 'nodejs npm' ;;
     brew:node) echo 'node' ;;
+    apt-get:aiosmtpd | dnf:aiosmtpd | zypper:aiosmtpd) echo 'python3-aiosmtpd' ;;
+    apk:aiosmtpd) echo 'py3-aiosmtpd' ;;
+    pacman:aiosmtpd) echo 'python-aiosmtpd' ;;
     *) echo "$2" ;;
     esac
 }
@@ -140,6 +143,31 @@ missing_of() {
         *) has "$thing" || echo "$thing" ;;
         esac
     done
+}
+
+# The Python of the tests' mail server: the system's, or one of its own beside what cargo builds.
+python_with_mail() {
+    local python own
+    own=$(target_dir)/python/bin/python3
+    for python in /usr/bin/python3 python3 "$own"; do
+        if "$python" -c 'import aiosmtpd' 2>/dev/null; then
+            printf '%s\n' "$python"
+            return
+        fi
+    done
+    case "$(package_manager aiosmtpd)" in
+    brew) has python3 || install_missing python ;;
+    *)
+        install_missing aiosmtpd >&2
+        if /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null; then
+            echo /usr/bin/python3
+            return
+        fi
+        ;;
+    esac
+    python3 -m venv "$(target_dir)/python" >&2
+    "$own" -m pip install --quiet aiosmtpd >&2
+    printf '%s\n' "$own"
 }
 
 # Where cargo puts what it builds; it knows of CARGO_TARGET_DIR and of its own settings.

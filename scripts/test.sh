@@ -7,14 +7,16 @@ cd "$(dirname "$0")/.."
 
 began=$SECONDS
 
-step '[1/3] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, a C compiler'
-mapfile -t missing < <(missing_of postgresql pgbouncer node compiler)
+step '[1/3] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, a C compiler, OpenSSL, aiosmtpd'
+mapfile -t missing < <(missing_of postgresql pgbouncer node compiler openssl)
 install_missing "${missing[@]}"
-mapfile -t missing < <(missing_of postgresql pgbouncer node compiler)
+mapfile -t missing < <(missing_of postgresql pgbouncer node compiler openssl)
 [ ${#missing[@]} -eq 0 ] || stop "still missing: ${missing[*]}"
+require_rust
+MEYDAN_TEST_PYTHON=$(python_with_mail)
+export MEYDAN_TEST_PYTHON
 step_done
 
-require_rust
 step '[2/3] rust' 'cargo xtask ci'
 cargo xtask ci
 step_done

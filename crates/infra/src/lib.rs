@@ -6,8 +6,10 @@
 //! | [`bus`] | durable events between contexts | in process |
 //! | [`cache`] | short-lived values by key | in process |
 //! | [`limiter`] | rate limits ([`kernel::Limiter`]) | in process |
-//! | [`mail`] | letters | [`sent`] (kept and shown) |
-//! | [`sms`] | texts, and codes checked by a company | [`sent`] (kept and shown) |
+//! | [`mail`] | letters | [`mail::smtp`], [`sent`] (kept and shown) |
+//! | [`sms`] | texts, and codes checked by a company | [`sms::twilio`], [`sent`] (kept and shown) |
+//!
+//! [`outbound`] is no seam: it is the one client for calls to servers of others.
 //!
 //! # Invariants
 //! 1. Every adapter of a seam passes the same suite of `testkit::conformance`.
@@ -27,6 +29,7 @@ pub mod cache;
 pub mod fanout;
 pub mod limiter;
 pub mod mail;
+pub mod outbound;
 pub mod sent;
 pub mod sms;
 
@@ -51,5 +54,18 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &["consumer"],
         help: "Events a consumer did not accept; they come again.",
+    },
+    Metric {
+        name: "meydan_mail_letters_total",
+        kind: MetricKind::Counter,
+        labels: &["result"],
+        help: "Letters handed to the mail server: sent, refused for good, or unavailable.",
+    },
+    Metric {
+        name: "meydan_sms_requests_total",
+        kind: MetricKind::Counter,
+        labels: &["what", "result"],
+        help: "Requests to the provider of texts: a text, a code or a check of one; sent, refused \
+               for good, or unavailable.",
     },
 ];

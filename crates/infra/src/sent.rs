@@ -65,6 +65,7 @@ impl SentBox {
 #[async_trait]
 impl Mail for SentBox {
     async fn send(&self, letter: &Letter) -> Result<(), MailError> {
+        letter.check()?;
         self.keep(Message::Letter(letter.clone()));
         Ok(())
     }
@@ -73,6 +74,7 @@ impl Mail for SentBox {
 #[async_trait]
 impl Sms for SentBox {
     async fn send(&self, text: &Text) -> Result<(), SmsError> {
+        text.check()?;
         self.keep(Message::Text(text.clone()));
         Ok(())
     }

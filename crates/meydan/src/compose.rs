@@ -21,7 +21,8 @@ use crate::credentials;
 use crate::demo::{self, World};
 use crate::listen::Listeners;
 use crate::parts::{Parts, Running, Service};
-use crate::{pages, settings};
+use crate::senders::Carriers;
+use crate::{outbox, pages, settings};
 
 /// Keys that the limiter remembers; beyond, the least used is forgotten.
 const LIMITER_KEYS: u64 = 100_000;
@@ -51,6 +52,8 @@ pub(crate) enum Error {
     Context(#[from] Failure),
     #[error(transparent)]
     Demo(#[from] crate::demo::Error),
+    #[error(transparent)]
+    Senders(#[from] crate::senders::Error),
     #[error("serving")]
     Serve(#[from] crate::listen::Error),
 }
@@ -105,7 +108,7 @@ struct Ground {
     fanout: Arc<dyn Fanout>,
     limiter: Arc<dyn Limiter>,
     cache: Arc<dyn Cache>,
-    senders: identity::Senders,
+    carriers: Carriers,
     lifecycle: Lifecycle,
     /// When the last request is answered: later than the begin of draining.
     end: CancellationToken,
@@ -126,7 +129,7 @@ impl Ground {
             fanout: LocalFanout::new(),
             limiter: LocalLimiter::new(Arc::clone(&clock), LIMITER_KEYS),
             cache: LocalCache::new(Arc::clone(&clock), CACHE_ENTRIES),
-            senders: identity::Senders::default(),
+            carriers: Carriers::default(),
             clock,
             lifecycle,
             end,
@@ -144,6 +147,14 @@ impl Ground {
         let (slot, keeper) = db::worker::lease(&db, Arc::new(SystemClock)).await?;
         runtime::spawn(lifecycle, "db.worker_number", keeper.run(end.clone()));
         Ok(Self::new(db, slot, lifecycle.clone(), end.clone()))
+    }
+}
+
+impl Ground {
+    /// With those who carry messages, as the settings say.
+    async fn with_carriers(self, config: &Config) -> Result<Self, Error> {
+        let carriers = Carriers::of(config, &self.clock, &self.rng).await?;
+        Ok(Ground { carriers, ..self })
     }
 }
 
@@ -261,7 +272,7 @@ fn identity_of(ground: &Ground, settings: identity::Settings) -> Arc<identity::I
         fanout: Arc::clone(&ground.fanout),
         limiter: Arc::clone(&ground.limiter),
         cache: Arc::clone(&ground.cache),
-        senders: ground.senders.clone(),
+        senders: ground.carriers.senders.clone(),
         settings,
     })
 }
@@ -312,6 +323,7 @@ pub(crate) async fn identity(
 ) -> Result<Arc<identity::Identity>, Error> {
     let lifecycle = Lifecycle::new();
     let ground = Ground::leased(parts, &lifecycle, lifecycle.soft()).await?;
+    let ground = ground.with_carriers(config).await?;
     let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
     identity.prepare().await?;
     Ok(identity)
@@ -335,6 +347,7 @@ pub(crate) async fn start(
     let end = lifecycle.hard().child_token();
     let guard = end.clone().drop_guard();
     let ground = Ground::leased(&parts, &lifecycle, &end).await?;
+    let ground = ground.with_carriers(config).await?;
     let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
     identity.prepare().await?;
     let plan = demo::plan(config, parts.contents, &identity).await?;
@@ -371,7 +384,8 @@ pub(crate) async fn start(
     contexts.identity.begin_sending(&lifecycle, &end);
     begin_work(&ground, &parts, &mut modules)?;
     let stack = stack_options(config, &parts, &ground, verifier)?;
-    let serving = listeners.serve(config, stack, &lifecycle, &tables, modules)?;
+    let kept = ground.carriers.kept.clone().map(outbox::table);
+    let serving = listeners.serve(config, stack, &lifecycle, (&tables, kept), modules)?;
     runtime::spawn(&lifecycle, "http.serve", async move {
         serving.await;
         // Nothing is published any more: sessions can be left to the next process whole.

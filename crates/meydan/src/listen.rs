@@ -61,13 +61,16 @@ impl Listeners {
         config: &Config,
         mut options: StackOptions,
         lifecycle: &Lifecycle,
-        tables: &[Table],
+        (tables, undocumented): (&[Table], Option<Table>),
         modules: Vec<Module>,
     ) -> Result<impl Future<Output = ()> + use<>, Error> {
         let document = Table::openapi(&tables.iter().collect::<Vec<_>>());
         let mut router = crate::pages::table()
             .router()
             .merge(web_kit::docs(&document)?);
+        if let Some(table) = undocumented {
+            router = router.merge(table.router());
+        }
         let mut checks = Vec::new();
         for mut module in modules {
             router = router.merge(module.routes);

@@ -16,8 +16,10 @@ mod config;
 mod credentials;
 mod demo;
 mod listen;
+mod outbox;
 mod pages;
 mod parts;
+mod senders;
 mod settings;
 
 use std::process::ExitCode;

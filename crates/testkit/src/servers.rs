@@ -2,6 +2,8 @@
 //!
 //! As root, programs that refuse root run in a user namespace of their own.
 
+mod smtp;
+
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
@@ -16,6 +18,8 @@ use db::private::Programs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use tokio::time::{Instant, sleep};
+
+pub use smtp::{Arrived, SmtpRules, SmtpServer};
 
 /// How long a server may take to become ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -117,6 +117,13 @@ impl Meta {
     }
 }
 
+impl Meta {
+    /// Whether a process of this machine asks, without a proxy in between.
+    pub fn is_from_this_machine(&self) -> bool {
+        self.direct_loopback
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Meta {
     type Rejection = Infallible;
 

@@ -1,6 +1,12 @@
-//! The adapters inside one process: the suites of `testkit::conformance`, then their own bounds.
+//! The adapters: the suites of `testkit::conformance`, then their own bounds and failures.
 
 mod bus;
 mod cache;
 mod fanout;
 mod limiter;
+#[cfg(test)]
+mod mail;
+#[cfg(test)]
+mod outbound;
+#[cfg(test)]
+mod twilio;

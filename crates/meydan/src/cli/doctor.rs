@@ -5,6 +5,7 @@
 
 mod database;
 mod host;
+mod mail;
 mod safety;
 mod sql;
 
@@ -32,6 +33,7 @@ pub(crate) enum Area {
     Config,
     Host,
     Db,
+    Mail,
     Safety,
 }
 
@@ -164,6 +166,12 @@ pub(crate) const CHECKS: &[Row] = &[
         "set fsync and full_page_writes to on in the server",
     ),
     row(
+        "MA001",
+        Area::Mail,
+        "mail server",
+        "start the mail server, or correct mail.smtp",
+    ),
+    row(
         "SA001",
         Area::Safety,
         "data directory",
@@ -269,6 +277,9 @@ impl Doctor {
                 }
                 if wanted(Area::Db) {
                     findings.extend(look_at_database(&loaded).await);
+                }
+                if wanted(Area::Mail) {
+                    findings.push(mail::look(&loaded.config).await);
                 }
                 if wanted(Area::Safety) {
                     findings.extend(safety::look(&loaded.config));
@@ -378,6 +389,7 @@ mod tests {
                 Area::Config => "CF",
                 Area::Host => "HO",
                 Area::Db => "DB",
+                Area::Mail => "MA",
                 Area::Safety => "SA",
             };
             assert!(row.id.starts_with(area), "{}", row.id);

@@ -41,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) has_admin: Option<bool>,
     /// The part behind `#` of the set-up link, while there is no administrator. Never logged.
     pub(crate) setup_token: Option<SecretString>,
+    /// Whether letters or texts stay here and are shown on a page.
+    pub(crate) outbox: bool,
     /// The people to try it with.
     pub(crate) demo: Demo,
     pub(crate) notices: Vec<String>,
@@ -79,6 +81,10 @@ impl Facts {
                 "calls from any local web page are allowed",
                 "",
             ));
+        }
+        if self.outbox {
+            let url = self.url(crate::outbox::PATH);
+            lines.push(row("Outbox", &url, "mail and texts stay here"));
         }
         if let Demo::Here(emails) = &self.demo {
             let who = emails.join("  ");
@@ -260,6 +266,7 @@ mod tests {
             insecure: vec!["auth.dev_mode", "auth.email_verification"],
             has_admin: Some(false),
             setup_token: Some(SecretString::from("k3fX9")),
+            outbox: true,
             demo: Demo::Here(vec!["ayse@example.com".into(), "mehmet@example.com".into()]),
             notices: Vec::new(),
         }
@@ -275,6 +282,7 @@ mod tests {
                      http://127.0.0.1:3000/setup#k3fX9
           Health     http://127.0.0.1:3000/readyz        /metrics (from this computer only)
           Dev mode   calls from any local web page are allowed
+          Outbox     http://127.0.0.1:3000/dev/outbox    mail and texts stay here
           Demo       ayse@example.com  mehmet@example.com  password "meydan-demo"
           Next       meydan doctor    meydan --help      Ctrl+C stops, data stays
         ! insecure defaults in use: auth.dev_mode, auth.email_verification (refused in production)

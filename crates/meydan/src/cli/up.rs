@@ -172,6 +172,7 @@ fn announce(
         insecure: config.insecure_defaults(),
         has_admin: running.has_admin,
         setup_token: running.setup_token.clone(),
+        outbox: config.keeps_messages(),
         demo: running.demo.clone(),
         notices: loaded.notices.clone(),
     };

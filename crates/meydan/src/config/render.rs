@@ -314,6 +314,7 @@ fn shape(kind: Kind, fields: &mut Map<String, Value>) {
         | Kind::Path
         | Kind::Url
         | Kind::Network
-        | Kind::Country => put("type", json!("string")),
+        | Kind::Country
+        | Kind::Place => put("type", json!("string")),
     }
 }

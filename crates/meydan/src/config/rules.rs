@@ -1,5 +1,7 @@
 //! What settings mean together: values that follow from others, and combinations that are refused.
 
+mod senders;
+
 use std::time::Duration;
 
 use std::collections::BTreeMap;
@@ -57,6 +59,7 @@ pub(crate) fn derive(config: &mut Config) {
         } else {
             EmailVerification::Required
         });
+    senders::derive(config);
 }
 
 impl Config {
@@ -141,6 +144,7 @@ pub(crate) fn check(
     checker.secret();
     checker.conveniences();
     checker.pairs();
+    checker.senders();
     checker.demo();
     checker.passkeys();
     if config.env == Env::Prod {

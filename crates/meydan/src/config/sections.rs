@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::schema::Alias::{Common, Short};
 use super::schema::settings;
 use super::types::{
-    Approver, Country, EmailVerification, Env, LogFormat, Network, PasswordScheme, Secret,
-    WebOrigin,
+    Approver, Country, EmailVerification, Env, LogFormat, MailTransport, Network, OtpProvider,
+    PasswordScheme, Place, Secret, SmsProvider, WebOrigin,
 };
 use super::value::Size;
 
@@ -28,6 +28,9 @@ settings! {
             auth: Auth,
             realtime: Realtime,
             messaging: Messaging,
+            mail: Mail,
+            sms: Sms,
+            outbound: Outbound,
             log: Log,
             admin: Admin,
         }
@@ -233,6 +236,9 @@ settings! {
 settings! {
     /// One-time passwords. With `auth.dev_mode` all of them are 123456.
     "auth.otp." struct Otp {
+        /// `sms`: we make the codes and `sms.provider` carries them. `twilio_verify`: Twilio Verify
+        /// makes, sends and checks those for phones; the counters stay here.
+        provider: OtpProvider = "sms";
         /// Country of numbers that are written without a country code.
         default_region: Country = "TR";
         /// Countries to which texts are sent.
@@ -288,6 +294,78 @@ settings! {
         queue: usize = "4096", in "16" => "65536";
         /// Messages in one transaction.
         batch: usize = "512", in "1" => "4096";
+    }
+}
+
+settings! {
+    /// Letters: codes, links, and what people must be told.
+    "mail." struct Mail {
+        /// `smtp` sends them, `outbox` keeps them for the page `/dev/outbox` (development mode
+        /// only), `off` has none: what needs a letter is not offered.
+        transport: Option<MailTransport>,
+            or "`smtp` with `mail.smtp.url`, `outbox` in development mode, else `off`";
+        /// Who writes them: `Meydan <no-reply@example.com>`.
+        from: Option<String>, or "`Meydan <no-reply@HOST>` with the host of `http.public_url`";
+        sections {
+            smtp: Smtp,
+        }
+    }
+}
+
+settings! {
+    /// The mail server.
+    "mail.smtp." struct Smtp {
+        /// `smtp://user:password@host:port`, or `smtps://` where TLS comes first; user and password
+        /// are percent-encoded. `smtp` needs STARTTLS unless the server is on this computer;
+        /// `?tls=required` and `?tls=none` say it in so many words.
+        url: Option<Secret>, or "no mail server";
+        /// Time for a letter to be taken.
+        timeout: Duration = "20s", in "100ms" => "5m";
+        /// Letters under way at once; further ones wait.
+        connections: usize = "4", in "1" => "100";
+        /// File with a certificate (PEM) to trust besides those of this computer.
+        trusted_certificate: Option<PathBuf>, or "those of this computer";
+    }
+}
+
+settings! {
+    /// Texts to phones.
+    "sms." struct Sms {
+        /// `twilio` sends them, `outbox` keeps them for the page `/dev/outbox` (development mode
+        /// only), `off` has none: what needs a text is not offered.
+        provider: Option<SmsProvider>,
+            or "`twilio` with `sms.twilio.from`, `outbox` in development mode, else `off`";
+        sections {
+            twilio: Twilio,
+        }
+    }
+}
+
+settings! {
+    /// The account with Twilio.
+    "sms.twilio." struct Twilio {
+        /// Account SID, `AC` and 32 digits.
+        account_sid: Option<String>, or "no account", also Common("TWILIO_ACCOUNT_SID");
+        /// Its auth token.
+        auth_token: Option<Secret>, or "no account", also Common("TWILIO_AUTH_TOKEN");
+        /// Number texts come from, or the SID of a messaging service (`MG…`).
+        from: Option<String>, or "no texts by Twilio", also Common("TWILIO_FROM");
+        /// SID of the Verify service (`VA…`), for `auth.otp.provider = "twilio_verify"`.
+        verify_service_sid: Option<String>, or "no codes by Twilio",
+            also Common("TWILIO_VERIFY_SERVICE_SID");
+        /// Where its Messaging API is.
+        api_url: WebOrigin = "https://api.twilio.com";
+        /// Where its Verify API is.
+        verify_url: WebOrigin = "https://verify.twilio.com";
+    }
+}
+
+settings! {
+    /// Calls to addresses that users or other servers name.
+    "outbound." struct Outbound {
+        /// Places that may be called although they are not public: networks (`10.0.0.0/8`) and
+        /// hosts with their port (`intranet.example:8443`), the latter also without TLS.
+        allow: Vec<Place> = "";
     }
 }
 

@@ -5,6 +5,7 @@ mod documents;
 mod layers;
 mod production;
 mod secrets;
+mod senders;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+use infra::outbound::Permit;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::value::{Choice, Item, Kind, Raw, Setting, Shown, quote};
@@ -96,6 +97,72 @@ impl Choice for Approver {
     const ALL: &'static [Self] = &[Self::Off, Self::Required];
 }
 
+/// How letters leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MailTransport {
+    Smtp,
+    /// Kept here and shown to the developer.
+    Outbox,
+    Off,
+}
+
+impl Choice for MailTransport {
+    const WORDS: &'static [&'static str] = &["smtp", "outbox", "off"];
+    const ALL: &'static [Self] = &[Self::Smtp, Self::Outbox, Self::Off];
+}
+
+/// Who carries texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SmsProvider {
+    Twilio,
+    /// Kept here and shown to the developer.
+    Outbox,
+    Off,
+}
+
+impl Choice for SmsProvider {
+    const WORDS: &'static [&'static str] = &["twilio", "outbox", "off"];
+    const ALL: &'static [Self] = &[Self::Twilio, Self::Outbox, Self::Off];
+}
+
+/// Who makes and checks one-time codes for phones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OtpProvider {
+    /// We do; `sms.provider` carries them.
+    Sms,
+    /// Twilio does.
+    TwilioVerify,
+}
+
+impl Choice for OtpProvider {
+    const WORDS: &'static [&'static str] = &["sms", "twilio_verify"];
+    const ALL: &'static [Self] = &[Self::Sms, Self::TwilioVerify];
+}
+
+/// A place that calls to addresses named by others may reach although it is not public.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place(pub(crate) Permit);
+
+impl Setting for Place {
+    const KIND: Kind = Kind::Place;
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Text(text) | Raw::Loose(text) => text.parse().ok().map(Self),
+            Raw::Integer(_) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_) => None,
+        }
+        .ok_or_else(|| Self::KIND.describe())
+    }
+
+    fn show(&self) -> Shown {
+        Shown::Literal(quote(&self.0.to_string()))
+    }
+}
+
+impl Item for Place {
+    const ITEM: &'static Kind = &Kind::Place;
+}
+
 /// How new passwords are stored; both kinds can always be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PasswordScheme {
@@ -144,6 +211,12 @@ impl WebOrigin {
             || bare
                 .parse::<IpAddr>()
                 .is_ok_and(|address| address.is_loopback())
+    }
+
+    /// The host alone; none if it is an address of numbers.
+    pub(crate) fn domain(&self) -> Option<&str> {
+        let numbers = self.host.starts_with('[') || self.host.parse::<Ipv4Addr>().is_ok();
+        (!numbers).then_some(self.host.as_str())
     }
 
     /// Host and port without the scheme.

@@ -112,6 +112,7 @@ pub(crate) enum Kind {
     List(&'static Kind),
     Network,
     Country,
+    Place,
 }
 
 impl Kind {
@@ -131,6 +132,7 @@ impl Kind {
             Self::List(item) => format!("a list; each item is {}", item.describe()),
             Self::Network => "an address or network such as 10.0.0.0/8".to_owned(),
             Self::Country => "two letters of a country such as TR".to_owned(),
+            Self::Place => "a network such as 10.0.0.0/8 or a host with its port".to_owned(),
         }
     }
 }

@@ -14,12 +14,7 @@ use super::value::Raw;
 const OTHERS: [&str; 1] = ["MEYDAN_SERVER"];
 
 /// Names that later versions read; silence would look like success.
-const WITHOUT_EFFECT: [&str; 4] = [
-    "REDIS_URL",
-    "TWILIO_ACCOUNT_SID",
-    "TWILIO_AUTH_TOKEN",
-    "TWILIO_VERIFY_SERVICE_SID",
-];
+const WITHOUT_EFFECT: [&str; 1] = ["REDIS_URL"];
 
 /// What is known about variable names, made once per load.
 pub(crate) struct Names<'a> {

@@ -9,6 +9,8 @@ mod node;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod outbox;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod start;
