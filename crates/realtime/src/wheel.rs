@@ -62,9 +62,9 @@ mod tests {
         let mut wheel = Wheel::new(0);
         wheel.insert('a', 1_500);
         wheel.insert('b', 0);
-        assert_eq!(wheel.turn(999), []);
+        assert!(wheel.turn(999).is_empty());
         assert_eq!(wheel.turn(1_000), ['b']);
-        assert_eq!(wheel.turn(1_999), []);
+        assert!(wheel.turn(1_999).is_empty());
         assert_eq!(wheel.turn(2_000), ['a']);
     }
 
