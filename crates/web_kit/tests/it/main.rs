@@ -7,8 +7,11 @@ mod bodies;
 mod callers;
 mod client;
 mod csrf;
+mod corpus;
 mod demands;
 mod errors;
+#[path = "../../fuzz/bodies.rs"]
+mod fuzz_bodies;
 mod h2;
 mod headers;
 mod limits;
