@@ -27,6 +27,7 @@ const SETTINGS: &[(&str, &str)] = &[
         "MEYDAN_AUTH__LIMITS__REGISTRATION_ADDRESS_PER_HOUR",
         "100000",
     ),
+    ("MEYDAN_GRPC__ENABLED", "false"),
     ("MEYDAN_REALTIME__DRAIN_SECONDS", "0"),
     ("MEYDAN_HTTP__DRAIN_GRACE", "0s"),
     ("MEYDAN_HTTP__DRAIN_DEADLINE", "10s"),

@@ -19,7 +19,7 @@ use web_kit::{StackOptions, Table, TokenVerifier};
 use crate::config::Config;
 use crate::credentials;
 use crate::demo::{self, World};
-use crate::listen::Listeners;
+use crate::listen::{Door, Listeners};
 use crate::parts::{Parts, Running, Service};
 use crate::senders::Carriers;
 use crate::{outbox, pages, settings};
@@ -75,6 +75,7 @@ pub(crate) fn errors() -> Vec<&'static kernel::ErrorRow> {
     [
         kernel::failure::ERRORS,
         web_kit::ERRORS,
+        rpc::ERRORS,
         identity::ERRORS,
         communities::ERRORS,
         messaging::ERRORS,
@@ -90,6 +91,7 @@ pub(crate) fn metrics() -> Vec<Metric> {
     [
         runtime::METRICS,
         web_kit::METRICS,
+        rpc::METRICS,
         infra::METRICS,
         db::METRICS,
         identity::METRICS,
@@ -370,8 +372,8 @@ pub(crate) async fn start(
         None
     };
     let surfaces = parts.selection.surfaces();
-    let listeners = Listeners::bind(config).await?;
-    let addr = listeners.addr;
+    let listeners = Listeners::bind(config, &parts.selection).await?;
+    let (addr, grpc) = (listeners.addr, listeners.grpc_addr);
     let world = World::of(
         &contexts.identity,
         &contexts.communities,
@@ -385,7 +387,8 @@ pub(crate) async fn start(
     begin_work(&ground, &parts, &mut modules)?;
     let stack = stack_options(config, &parts, &ground, verifier)?;
     let kept = ground.carriers.kept.clone().map(outbox::table);
-    let serving = listeners.serve(config, stack, &lifecycle, (&tables, kept), modules)?;
+    let door = Door::of(&contexts.identity);
+    let serving = listeners.serve(config, stack, &lifecycle, (&tables, kept), modules, door)?;
     runtime::spawn(&lifecycle, "http.serve", async move {
         serving.await;
         // Nothing is published any more: sessions can be left to the next process whole.
@@ -396,6 +399,7 @@ pub(crate) async fn start(
     });
     Ok(Running {
         addr,
+        grpc,
         surfaces,
         has_admin: Some(has_admin),
         setup_token,

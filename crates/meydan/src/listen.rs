@@ -1,10 +1,13 @@
-//! The listeners: the one for everybody and, where it is set, the operator's own.
+//! The listeners: the one for everybody, the one for gRPC and, where it is set, the operator's own.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use contracts::{Auth, Credentials};
+use futures::future::OptionFuture;
+use rpc::Reflection;
 use runtime::disk::Space;
 use runtime::health::Registry;
 use runtime::{Lifecycle, Module};
@@ -12,6 +15,7 @@ use tokio::net::TcpListener;
 use web_kit::{Details, Scrape, StackOptions, Table};
 
 use crate::config::Config;
+use crate::parts::{Selection, Service};
 use crate::settings;
 
 /// Why nothing can be served.
@@ -20,6 +24,8 @@ pub(crate) enum Error {
     #[error("listening on {address}")]
     Listen {
         address: SocketAddr,
+        /// Where another port is chosen.
+        setting: &'static str,
         #[source]
         source: io::Error,
     },
@@ -37,21 +43,48 @@ pub(crate) enum Error {
 pub(crate) struct Listeners {
     main: TcpListener,
     pub(crate) addr: SocketAddr,
+    grpc: Option<TcpListener>,
+    pub(crate) grpc_addr: Option<SocketAddr>,
     ops: Option<TcpListener>,
 }
 
+/// Identity, as gRPC needs it.
+pub(crate) struct Door {
+    auth: Arc<dyn Auth>,
+    credentials: Arc<dyn Credentials>,
+}
+
+impl Door {
+    pub(crate) fn of(identity: &Arc<identity::Identity>) -> Self {
+        Door {
+            auth: identity.clone(),
+            credentials: identity.clone(),
+        }
+    }
+}
+
 impl Listeners {
-    pub(crate) async fn bind(config: &Config) -> Result<Self, Error> {
+    /// Binds those that are set; gRPC only where identity runs.
+    pub(crate) async fn bind(config: &Config, selection: &Selection) -> Result<Self, Error> {
         let address = (config.http.listen, config.http.port).into();
-        let main = bind(address).await?;
-        let addr = main
-            .local_addr()
-            .map_err(|source| Error::Listen { address, source })?;
+        let (main, addr) = bind(address, "http.port").await?;
+        let grpc = match config.grpc_address() {
+            Some(address) if selection.has(Service::Identity) => {
+                Some(bind(address, "grpc.port").await?)
+            }
+            Some(_) | None => None,
+        };
         let ops = match config.http.ops_listen {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind(address, "http.ops_listen").await?),
             None => None,
         };
-        Ok(Listeners { main, addr, ops })
+        Ok(Listeners {
+            main,
+            addr,
+            grpc_addr: grpc.as_ref().map(|(_, address)| *address),
+            grpc: grpc.map(|(listener, _)| listener),
+            ops: ops.map(|(listener, _)| listener),
+        })
     }
 
     /// Serves the modules, the pages, the documentation and what operators ask. Ends when the last
@@ -63,6 +96,7 @@ impl Listeners {
         lifecycle: &Lifecycle,
         (tables, undocumented): (&[Table], Option<Table>),
         modules: Vec<Module>,
+        door: Door,
     ) -> Result<impl Future<Output = ()> + use<>, Error> {
         let document = Table::openapi(&tables.iter().collect::<Vec<_>>());
         let mut router = crate::pages::table()
@@ -88,6 +122,9 @@ impl Listeners {
         };
         let router = router.merge(web_kit::ops(registry.clone(), scrape(), details));
         let bounds = settings::serve_options(config);
+        let grpc = self
+            .grpc
+            .map(|listener| grpc(listener, config, &options, door, &registry, lifecycle));
         if let Some(listener) = self.ops {
             let router = web_kit::ops(registry, scrape(), Details::ToEverybody);
             let router = web_kit::stack(router, options.clone());
@@ -95,8 +132,38 @@ impl Listeners {
             runtime::spawn(lifecycle, "http.ops", served);
         }
         let router = web_kit::stack(router, options);
-        Ok(web_kit::serve(self.main, router, bounds, lifecycle.clone()))
+        let web = web_kit::serve(self.main, router, bounds, lifecycle.clone());
+        Ok(async move {
+            futures::join!(web, OptionFuture::from(grpc));
+        })
     }
+}
+
+/// Serves gRPC with the bounds, the proxies and the verifier of the web listener.
+fn grpc(
+    listener: TcpListener,
+    config: &Config,
+    web: &StackOptions,
+    door: Door,
+    registry: &Registry,
+    lifecycle: &Lifecycle,
+) -> impl Future<Output = ()> + use<> {
+    let services = rpc::Services {
+        auth: door.auth,
+        health: registry.clone(),
+        reflection: if config.dev_mode() {
+            Reflection::On
+        } else {
+            Reflection::Off
+        },
+    };
+    let (verifier, clock) = (Arc::clone(&web.verifier), Arc::clone(&web.clock));
+    let options = rpc::Options {
+        trusted_proxies: web.trusted_proxies.clone(),
+        bounds: settings::serve_options(config),
+        ..rpc::Options::new(verifier, door.credentials, clock, Arc::clone(&web.rng))
+    };
+    rpc::serve(listener, services, options, lifecycle.clone())
 }
 
 /// Free space of the data directory; a node whose data is elsewhere has none to watch.
@@ -113,10 +180,18 @@ fn space(config: &Config) -> Result<Option<Arc<Space>>, Error> {
     space.map(Some).map_err(failed)
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
+async fn bind(
+    address: SocketAddr,
+    setting: &'static str,
+) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |source| Error::Listen {
+        address,
+        setting,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 fn scrape() -> Scrape {

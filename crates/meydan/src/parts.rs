@@ -120,6 +120,8 @@ pub(crate) struct Parts {
 pub(crate) struct Running {
     /// Where the main listener is.
     pub(crate) addr: SocketAddr,
+    /// Where gRPC is, if it is served.
+    pub(crate) grpc: Option<SocketAddr>,
     /// The surfaces it serves, such as `/v1`.
     pub(crate) surfaces: Vec<&'static str>,
     /// Whether an administrator exists; `None` where identity does not run.

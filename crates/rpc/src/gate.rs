@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use kernel::failure::{FORBIDDEN, INTERNAL, UNAUTHENTICATED, UNAVAILABLE};
-use kernel::{Caller, Failure};
+use kernel::{Caller, CallerKind, Failure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,9 +39,10 @@ pub(crate) struct Gate {
     draining: CancellationToken,
 }
 
-/// Who was let in.
+/// Who was let in, where it matters.
 struct Admitted {
-    life: Option<Life>,
+    caller: Caller,
+    life: Life,
 }
 
 impl Gate {
@@ -56,10 +57,10 @@ impl Gate {
 
     /// Judges a call by the table, and by the token where one is needed. A method that is not
     /// declared is nobody's, whoever asks.
-    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admitted, Failure> {
+    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Admitted>, Failure> {
         let policy = methods::find(self.options.methods, path).map(|method| method.policy);
         if policy == Some(Policy::Public) {
-            return Ok(Admitted { life: None });
+            return Ok(None);
         }
         let credential = bearer(headers).ok_or_else(|| UNAUTHENTICATED.fail())?;
         let verifier = &self.options.verifier;
@@ -68,18 +69,20 @@ impl Gate {
             Err(VerifyError::Invalid) => return Err(UNAUTHENTICATED.fail()),
             Err(VerifyError::Unavailable(cause)) => return Err(UNAVAILABLE.fail().because(cause)),
         };
-        if policy.is_none() {
+        let caller = verified.caller;
+        // A key has the rights of its scopes alone, and there are none for methods.
+        let (Some(_), CallerKind::User, Some(device)) = (policy, caller.kind, caller.device) else {
             return Err(FORBIDDEN.fail());
-        }
-        tracing::Span::current().record("user.id", verified.caller.user.get());
+        };
+        tracing::Span::current().record("user.id", caller.user.get());
         let life = Life {
             verifier: Arc::clone(verifier),
             credentials: Arc::clone(&self.options.credentials),
             clock: Arc::clone(&self.options.clock),
-            verified,
-            credential: credential.to_owned(),
+            device,
+            expires_at: verified.expires_at,
         };
-        Ok(Admitted { life: Some(life) })
+        Ok(Some(Admitted { caller, life }))
     }
 
     /// Carries a call out up to the head of its answer.
@@ -92,14 +95,14 @@ impl Gate {
         let path = request.uri().path().to_owned();
         let admitted = self.admit(&path, request.headers()).await?;
         request.extensions_mut().insert(meta.clone());
-        if let Some(life) = &admitted.life {
-            let caller: Caller = life.verified.caller.clone();
+        let life = admitted.map(|Admitted { caller, life }| {
             request.extensions_mut().insert(caller);
-        }
+            life
+        });
         let limit = deadline(request.headers(), self.options.deadline);
         let work = AssertUnwindSafe(next.run(request)).catch_unwind();
         match tokio::time::timeout(limit, work).await {
-            Ok(Ok(response)) => Ok((response, admitted.life)),
+            Ok(Ok(response)) => Ok((response, life)),
             Ok(Err(_panic)) => {
                 metrics::counter!("meydan_grpc_panics_total", "method" => self.label(&path))
                     .increment(1);

@@ -56,6 +56,8 @@ impl Server {
                 command.env_remove(name);
             }
         }
+        // Another server may have the usual port.
+        command.env("MEYDAN_GRPC__PORT", "0");
         command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

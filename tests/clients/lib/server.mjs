@@ -46,6 +46,7 @@ export async function startServer() {
       // Settings of whoever runs the tests must not change what is tested.
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MEYDAN_'))),
       MEYDAN_ENV: 'dev',
+      MEYDAN_GRPC__PORT: '0',
       MEYDAN_AUTH__LIMITS__REGISTRATION_ADDRESS_PER_HOUR: '1000',
       MEYDAN_REALTIME__DRAIN_SECONDS: '0',
       MEYDAN_HTTP__DRAIN_GRACE: '0s',

@@ -91,7 +91,12 @@ pub(crate) const CHECKS: &[Row] = &[
         "free inodes",
         "delete small files, or move storage.data_dir",
     ),
-    row("HO004", Area::Host, "listening port", "meydan up --port N"),
+    row(
+        "HO004",
+        Area::Host,
+        "listening ports",
+        "meydan up --port N --set grpc.port=N",
+    ),
     row(
         "HO005",
         Area::Host,

@@ -96,8 +96,9 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
         .collect()
 }
 
-/// Says what is wrong with a port that could not be bound, and what to do.
-pub(crate) fn port_in_use(address: SocketAddr) -> Fail {
+/// Says what is wrong with a port that could not be bound, and what to do: the setting that chooses
+/// another one.
+pub(crate) fn port_in_use(address: SocketAddr, setting: &str) -> Fail {
     let by = holder_of(address.port())
         .map(|holder| format!(" by {} (pid {})", holder.program, holder.pid))
         .unwrap_or_default();
@@ -106,8 +107,13 @@ pub(crate) fn port_in_use(address: SocketAddr) -> Fail {
     } else {
         address.port() + 1
     };
+    let choice = match setting {
+        "http.port" => format!("--port {next}"),
+        "http.ops_listen" => format!("--set {setting}={}", SocketAddr::new(address.ip(), next)),
+        _ => format!("--set {setting}={next}"),
+    };
     Fail::new(Exit::Conflict, format!("{address} is already in use{by}"))
-        .hint(format!("meydan up --port {next}"))
+        .hint(format!("meydan up {choice}"))
 }
 
 /// An answer over HTTP.
@@ -204,12 +210,15 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let holder = holder_of(address.port()).unwrap();
         assert_eq!(holder.pid, std::process::id());
-        let fail = port_in_use(address);
+        let fail = port_in_use(address, "http.port");
         assert!(
             fail.message.contains(&format!("pid {}", holder.pid)),
             "{fail}"
         );
         assert!(fail.hint.unwrap().starts_with("meydan up --port "));
+        let hint = |setting| port_in_use(address, setting).hint.unwrap();
+        assert!(hint("grpc.port").starts_with("meydan up --set grpc.port="));
+        assert!(hint("http.ops_listen").starts_with("meydan up --set http.ops_listen=127.0.0.1:"));
         drop(listener);
         assert_eq!(holder_of(address.port()), None);
     }

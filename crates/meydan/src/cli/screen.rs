@@ -1,6 +1,6 @@
 //! The first screen of `meydan up`: true facts only, at most 24 lines of 100 columns.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) port: u16,
     /// Addresses of this computer, for a listener that is open to others.
     pub(crate) addresses: Vec<IpAddr>,
+    /// Where gRPC is, if it is served.
+    pub(crate) grpc: Option<SocketAddr>,
     pub(crate) ops_listen: Option<String>,
     /// The surfaces that are served, such as `/v1`.
     pub(crate) surfaces: Vec<&'static str>,
@@ -65,6 +67,9 @@ impl Facts {
         let mut lines = vec![self.headline()];
         lines.extend(self.web());
         lines.push(row("API", &self.url("/docs"), &self.surfaces.join("  ")));
+        if let Some(address) = self.grpc {
+            lines.push(row("gRPC", &address.to_string(), "auth.AuthService"));
+        }
         if let Some(token) = &self.setup_token {
             let url = self.url(&format!("/setup#{}", token.expose_secret()));
             lines.push(row("Admin", "set-up link, once, 30 min:", ""));
@@ -164,7 +169,8 @@ impl Facts {
             data_dir = self.data_dir,
             postgres.pid = postgres_pid,
             url = self.public_url,
-            listen = %std::net::SocketAddr::from((self.listen, self.port)),
+            listen = %SocketAddr::from((self.listen, self.port)),
+            grpc.listen = self.grpc.map(tracing::field::display),
             surfaces = self.surfaces.join(","),
             "ready"
         );
@@ -261,6 +267,7 @@ mod tests {
             listen: IpAddr::from([127, 0, 0, 1]),
             port: 3000,
             addresses: Vec::new(),
+            grpc: Some(SocketAddr::from(([127, 0, 0, 1], 50_051))),
             ops_listen: None,
             surfaces: vec!["/v1", "/api/v10", "/gateway"],
             insecure: vec!["auth.dev_mode", "auth.email_verification"],
@@ -278,6 +285,7 @@ mod tests {
         Meydan 0.1.0   ready in 1.9 s   data ./meydan-data   PostgreSQL 15.20 (private, pid 4121)
           Address    http://127.0.0.1:3000               only this computer; --listen 0.0.0.0 opens it
           API        http://127.0.0.1:3000/docs          /v1  /api/v10  /gateway
+          gRPC       127.0.0.1:50051                     auth.AuthService
           Admin      set-up link, once, 30 min:
                      http://127.0.0.1:3000/setup#k3fX9
           Health     http://127.0.0.1:3000/readyz        /metrics (from this computer only)

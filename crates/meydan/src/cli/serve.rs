@@ -12,6 +12,7 @@ use super::local::Local;
 use crate::compose::Error;
 use crate::config::{Config, LogFormat, Role};
 use crate::demo;
+use crate::listen;
 use crate::parts::{Contents, Parts, Running, Selection, Service};
 
 /// Pause between two looks at the schema while it is behind.
@@ -111,23 +112,24 @@ pub(super) async fn start(
     lifecycle: &Lifecycle,
 ) -> Result<Running, Fail> {
     let started = crate::compose::start(config, parts, lifecycle.clone()).await;
-    let running = started.map_err(|error| not_started(config, &anyhow::Error::from(error)))?;
+    let running = started.map_err(|error| not_started(&anyhow::Error::from(error)))?;
     runtime::telemetry::notify_ready();
     Ok(running)
 }
 
-fn not_started(config: &Config, error: &anyhow::Error) -> Fail {
-    let in_use = error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
-    });
+fn not_started(error: &anyhow::Error) -> Fail {
     if let Some(Error::Demo(demo::Error::InProduction)) = error.downcast_ref() {
         return Fail::new(Exit::Config, error.to_string())
             .hint("start with another data directory: --data DIR");
     }
-    if in_use {
-        return super::network::port_in_use((config.http.listen, config.http.port).into());
+    if let Some(Error::Serve(listen::Error::Listen {
+        address,
+        setting,
+        source,
+    })) = error.downcast_ref()
+        && source.kind() == std::io::ErrorKind::AddrInUse
+    {
+        return super::network::port_in_use(*address, setting);
     }
     Fail::new(Exit::Failure, format!("{error:#}")).hint("meydan doctor")
 }

@@ -167,6 +167,7 @@ fn announce(
         listen: config.http.listen,
         port: running.addr.port(),
         addresses: super::network::addresses(),
+        grpc: running.grpc,
         ops_listen: config.http.ops_listen.map(|address| address.to_string()),
         surfaces: running.surfaces.clone(),
         insecure: config.insecure_defaults(),

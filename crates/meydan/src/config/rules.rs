@@ -5,7 +5,7 @@ mod senders;
 use std::time::Duration;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -44,6 +44,7 @@ pub(crate) fn derive(config: &mut Config) {
     let public_url = config.public_url();
     let alone = config.is_alone();
     config.http.public_url = Some(public_url);
+    config.grpc.listen.get_or_insert(config.http.listen);
     let grace = if alone {
         Duration::ZERO
     } else {
@@ -90,9 +91,22 @@ impl Config {
         Some(site)
     }
 
+    /// Where gRPC is served; none when it is switched off.
+    pub(crate) fn grpc_address(&self) -> Option<SocketAddr> {
+        let listen = self.grpc.listen.unwrap_or(self.http.listen);
+        let address = SocketAddr::from((listen, self.grpc.port));
+        self.grpc.enabled.then_some(address)
+    }
+
+    /// Whether every listener that anybody may use is for this computer alone.
+    fn listens_locally(&self) -> bool {
+        let grpc = self.grpc_address();
+        self.http.listen.is_loopback() && grpc.is_none_or(|grpc| grpc.ip().is_loopback())
+    }
+
     /// Whether it is for development, and nobody but this computer reaches it.
     pub(crate) fn is_alone(&self) -> bool {
-        let local = self.http.listen.is_loopback() && self.public_url().is_loopback();
+        let local = self.listens_locally() && self.public_url().is_loopback();
         self.env == Env::Dev && local
     }
 
@@ -213,7 +227,7 @@ impl Checker<'_> {
     fn conveniences(&mut self) {
         let config = self.config;
         let local_url = config.public_url().is_loopback();
-        let local_bind = config.http.listen.is_loopback();
+        let local_bind = config.listens_locally();
         if config.dev_mode() {
             let excepted = self.facts.in_docker && local_url;
             if config.env == Env::Prod {
@@ -222,7 +236,7 @@ impl Checker<'_> {
                 self.refuse(
                     "auth.dev_mode",
                     Code::DevMode,
-                    "refused, because http.listen or http.public_url is open to others",
+                    "refused, because http.listen, grpc.listen or http.public_url is open to others",
                 );
             }
         }
@@ -298,6 +312,7 @@ impl Checker<'_> {
                 "the port of the main listener",
             );
         }
+        self.grpc_port();
         if config
             .http
             .drain_grace
@@ -307,6 +322,26 @@ impl Checker<'_> {
                 "http.drain_grace",
                 combination,
                 "longer than http.drain_deadline",
+            );
+        }
+    }
+
+    /// Two listeners on one address; zero is a port of its own.
+    fn grpc_port(&mut self) {
+        let http = &self.config.http;
+        let main = SocketAddr::from((http.listen, http.port));
+        let Some(grpc) = self.config.grpc_address() else {
+            return;
+        };
+        let meets = |other: SocketAddr| {
+            let any = grpc.ip().is_unspecified() || other.ip().is_unspecified();
+            grpc.port() == other.port() && (any || grpc.ip() == other.ip())
+        };
+        if meets(main) || http.ops_listen.is_some_and(meets) {
+            self.refuse(
+                "grpc.port",
+                Code::Combination,
+                "the port of another listener",
             );
         }
     }
@@ -321,6 +356,16 @@ impl Checker<'_> {
         if !http.listen.is_loopback() && http.trusted_proxies.is_empty() {
             self.refuse(
                 "http.listen",
+                Code::ProdBind,
+                "open to others without TLS; put a proxy in front and name it in \
+                 http.trusted_proxies",
+            );
+        }
+        let grpc = self.config.grpc_address();
+        let is_wider = |grpc: SocketAddr| grpc.ip() != http.listen && !grpc.ip().is_loopback();
+        if http.trusted_proxies.is_empty() && grpc.is_some_and(is_wider) {
+            self.refuse(
+                "grpc.listen",
                 Code::ProdBind,
                 "open to others without TLS; put a proxy in front and name it in \
                  http.trusted_proxies",

@@ -24,6 +24,7 @@ settings! {
         sections {
             storage: Storage,
             http: Http,
+            grpc: Grpc,
             database: Database,
             auth: Auth,
             realtime: Realtime,
@@ -84,6 +85,19 @@ settings! {
         /// Listener of its own for metrics and readiness details.
         ops_listen: Option<SocketAddr>,
             or "metrics answer direct callers from this computer on the main port";
+    }
+}
+
+settings! {
+    /// The gRPC listener, in processes that run `identity`. Its connections have the bounds and the
+    /// proxies of `http`.
+    "grpc." struct Grpc {
+        /// Whether there is one.
+        enabled: bool = "true";
+        /// Address to listen on. Anything but a loopback address opens the server to others.
+        listen: Option<IpAddr>, or "the address of `http.listen`";
+        /// Port to listen on; `0` takes a free one.
+        port: u16 = "50051", in "0" => "65535";
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) fn meydan(folder: &Path) -> Command {
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         )
         .env("HOME", folder)
+        // Nodes of other tests run beside this one.
+        .env("MEYDAN_GRPC__PORT", "0")
         .current_dir(folder);
     // Where the statements that ran are noted, if this run of tests asks for it.
     if let Some(notes) = std::env::var_os("MEYDAN_TEST_STATEMENTS") {

@@ -6,8 +6,8 @@ mod app;
 mod bodies;
 mod callers;
 mod client;
-mod csrf;
 mod corpus;
+mod csrf;
 mod demands;
 mod errors;
 #[path = "../../fuzz/bodies.rs"]

@@ -1,5 +1,6 @@
 //! Checks of this computer. No network, no database.
 
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -18,7 +19,9 @@ const BACKLOG: u64 = 4096;
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let mut findings = vec![open_files(config)];
     findings.extend(disk(config));
-    findings.push(port(config));
+    findings.push(port(config.http.listen, config.http.port));
+    let grpc = config.grpc_address().filter(|address| address.port() > 0);
+    findings.extend(grpc.map(|address| port(address.ip(), address.port())));
     findings.push(number_at_least(
         "HO005",
         "/proc/sys/net/core/somaxconn",
@@ -90,9 +93,8 @@ fn existing(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-fn port(config: &Config) -> Finding {
-    let port = config.http.port;
-    match std::net::TcpListener::bind((config.http.listen, port)) {
+fn port(listen: IpAddr, port: u16) -> Finding {
+    match std::net::TcpListener::bind((listen, port)) {
         Ok(_free) => Finding::good("HO004", format!("{port} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => match holder_of(port) {
             Some(holder) if holder.program == "meydan" => Finding::good(
@@ -105,7 +107,7 @@ fn port(config: &Config) -> Finding {
             }
             None => Finding::bad("HO004", format!("{port} is held by another user's program")),
         },
-        Err(error) => Finding::bad("HO004", format!("{}:{port} - {error}", config.http.listen)),
+        Err(error) => Finding::bad("HO004", format!("{listen}:{port} - {error}")),
     }
 }
 
