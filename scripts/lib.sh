@@ -71,6 +71,10 @@ package_name() {
     apt-get:aiosmtpd | dnf:aiosmtpd | zypper:aiosmtpd) echo 'python3-aiosmtpd' ;;
     apk:aiosmtpd) echo 'py3-aiosmtpd' ;;
     pacman:aiosmtpd) echo 'python-aiosmtpd' ;;
+    # Debian keeps what makes environments apart.
+    apt-get:python) echo 'python3 python3-venv' ;;
+    dnf:python | apk:python | zypper:python) echo 'python3' ;;
+    pacman:python | brew:python) echo 'python' ;;
     *) echo "$2" ;;
     esac
 }
@@ -131,6 +135,11 @@ require_rust() {
         "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"
 }
 
+# Python 3.10 or newer that can make environments of its own.
+python_is_new() {
+    python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
+}
+
 # The things that are missing of those named, one per line.
 missing_of() {
     local thing
@@ -139,6 +148,7 @@ missing_of() {
         postgresql) [ -n "$(postgres_major)" ] || echo "$thing" ;;
         compiler) has cc || has gcc || has clang || echo "$thing" ;;
         node) { has node && has npm; } || echo "$thing" ;;
+        python) python_is_new || echo "$thing" ;;
         pgbouncer) has pgbouncer || [ -x /usr/sbin/pgbouncer ] || echo "$thing" ;;
         *) has "$thing" || echo "$thing" ;;
         esac
@@ -168,6 +178,21 @@ python_with_mail() {
     python3 -m venv "$(target_dir)/python" >&2
     "$own" -m pip install --quiet aiosmtpd >&2
     printf '%s\n' "$own"
+}
+
+# python_env REQUIREMENTS: an environment in Cargo's target folder with these packages; made
+# once for each state of the file. Prints where its programs are.
+python_env() {
+    local target folder
+    target=$(target_dir)
+    folder=$target/python-$(cksum <"$1" | cut -d' ' -f1)
+    if [ ! -e "$folder/ready" ]; then
+        rm -rf "$target"/python-*
+        python3 -m venv "$folder" >&2
+        "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$1" >&2
+        touch "$folder/ready"
+    fi
+    printf '%s\n' "$folder/bin"
 }
 
 # Where cargo puts what it builds; it knows of CARGO_TARGET_DIR and of its own settings.

@@ -7,23 +7,30 @@ cd "$(dirname "$0")/.."
 
 began=$SECONDS
 
-step '[1/3] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, a C compiler, OpenSSL, aiosmtpd'
-mapfile -t missing < <(missing_of postgresql pgbouncer node compiler openssl)
+step '[1/4] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, Python, a C compiler, OpenSSL, aiosmtpd'
+mapfile -t missing < <(missing_of postgresql pgbouncer node python compiler openssl)
 install_missing "${missing[@]}"
-mapfile -t missing < <(missing_of postgresql pgbouncer node compiler openssl)
+mapfile -t missing < <(missing_of postgresql pgbouncer node python compiler openssl)
 [ ${#missing[@]} -eq 0 ] || stop "still missing: ${missing[*]}"
 require_rust
 MEYDAN_TEST_PYTHON=$(python_with_mail)
 export MEYDAN_TEST_PYTHON
 step_done
 
-step '[2/3] rust' 'cargo xtask ci'
+step '[2/4] rust' 'cargo xtask ci'
 cargo xtask ci
 step_done
 
 # Stock clients, unmodified, against the binary that was just built.
-step '[3/3] clients' 'npm ci, npm test in tests/clients: discord.js and a plain WebSocket'
-(cd tests/clients && npm ci --no-audit --no-fund && MEYDAN_BIN="$(target_dir)/debug/meydan" npm test)
+MEYDAN_BIN="$(target_dir)/debug/meydan"
+export MEYDAN_BIN
+step '[3/4] clients' 'npm ci, npm test in tests/clients: discord.js and a plain WebSocket'
+(cd tests/clients && npm ci --no-audit --no-fund && npm test)
+step_done
+
+step '[4/4] python' 'pip install, unittest in tests/clients/python: gRPC, the API document'
+python=$(python_env tests/clients/python/requirements.txt)
+(cd tests/clients/python && PYTHONDONTWRITEBYTECODE=1 "$python/python" -m unittest -v)
 step_done
 
 printf 'all green in %s s\n' "$((SECONDS - began))"
