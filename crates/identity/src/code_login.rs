@@ -270,6 +270,7 @@ impl Identity {
             if owner.is_none()
                 && sql::owners::insert_by_phone(tx, id, &phone.number, &name, locale, now).await?
             {
+                self.keep_phone_key(tx, id, &phone.number, now).await?;
                 let mut events = Events::new(&self.ids, now, Some(id));
                 events.user_created(id, "user")?;
                 events.append(tx).await?;

@@ -12,12 +12,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kernel::{Caller, Cursor, FieldError, UserId};
-use phonenumber::Mode;
 
 use crate::Identity;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::model::{Card, Kind, State};
+use crate::phones::Phone;
 use crate::relations::{cut, person};
 use crate::rules::{Fields, MAX_DISPLAY_NAME_CHARS, is_username, key};
 use crate::sql;
@@ -28,8 +28,6 @@ pub const MAX_CONTACTS: i64 = 10_000;
 pub const MAX_NUMBERS: usize = 100;
 /// Most numbers a user looks up in a day (UTC).
 pub const LOOKUPS_PER_DAY: i32 = 500;
-/// Longest text that is read as a number.
-const MAX_NUMBER_BYTES: usize = 40;
 /// Keys brought up to date by one run of the job.
 const KEYS_PER_RUN: i64 = 1_000;
 
@@ -87,7 +85,8 @@ impl Identity {
         // The bound counts under the lock on the owner.
         sql::relations::lock(&tx, &[caller.user]).await?;
         let put =
-            sql::contacts::put(&tx, caller.user, other, name.as_deref(), now, MAX_CONTACTS).await?;
+            sql::address_book::put(&tx, caller.user, other, name.as_deref(), now, MAX_CONTACTS)
+                .await?;
         let since = put.ok_or(Error::RelationsMax)?;
         let mut events = Events::new(&self.ids, now, Some(caller.user));
         events.relationship_changed(caller.user, other, "contact")?;
@@ -102,7 +101,7 @@ impl Identity {
     pub async fn remove_contact(&self, caller: &Caller, other: UserId) -> Result<()> {
         person(caller)?;
         let tx = self.db.begin().await?;
-        if sql::contacts::remove(&tx, caller.user, other).await? {
+        if sql::address_book::remove(&tx, caller.user, other).await? {
             let mut events = Events::new(&self.ids, self.clock.now(), Some(caller.user));
             events.relationship_changed(caller.user, other, "no_contact")?;
             events.append(&tx).await?;
@@ -122,13 +121,14 @@ impl Identity {
         let after = after.map_or(0, |cursor| cursor.after);
         let most = i64::from(limit.clamp(1, kernel::page::MAX_PAGE));
         // One more than asked for tells whether there is another page.
-        let mut rows = sql::contacts::list_after(&self.db, caller.user, after, most + 1).await?;
+        let mut rows =
+            sql::address_book::list_after(&self.db, caller.user, after, most + 1).await?;
         let next = cut(&mut rows, limit).map(|last| Cursor {
             after: last.other_id.get(),
         });
         let ids: Vec<UserId> = rows.iter().map(|row| row.other_id).collect();
         let cards = self.cards(caller.user, &ids).await?;
-        let contact = |row: sql::contacts::Entry| {
+        let contact = |row: sql::address_book::Entry| {
             let user = cards.iter().find(|card| card.id == row.other_id)?.clone();
             Some(Contact {
                 user,
@@ -153,7 +153,7 @@ impl Identity {
         self.spend_lookups(caller.user, numbers.len()).await?;
         let wanted: BTreeMap<String, &String> = numbers
             .iter()
-            .filter_map(|text| Some((e164(text)?, text)))
+            .filter_map(|text| Some((self.number(text)?, text)))
             .collect();
         let found = self.find_numbers(caller.user, wanted.keys()).await?;
         let ids: Vec<UserId> = found.iter().map(|(id, _)| *id).collect();
@@ -177,19 +177,26 @@ impl Identity {
             Named::Username(name) => {
                 let name = key(name.trim());
                 if is_username(&name) {
-                    sql::contacts::find_username(&self.db, &name).await?
+                    sql::address_book::find_username(&self.db, &name).await?
                 } else {
                     None
                 }
             }
             Named::Phone(text) => {
                 self.spend_lookups(user, 1).await?;
-                let number = e164(&text).ok_or(Error::NotFound)?;
+                let number = self.number(&text).ok_or(Error::NotFound)?;
                 let found = self.find_numbers(user, [&number]).await?;
                 found.first().map(|(id, _)| *id)
             }
         };
         found.ok_or(Error::NotFound)
+    }
+
+    /// A number as it is stored; without a country code it is taken for one of the installation's
+    /// country.
+    fn number(&self, text: &str) -> Option<String> {
+        let region = self.settings.otp.default_region;
+        Phone::parse(text, region).map(|phone| phone.number)
     }
 
     /// People with these numbers whom `viewer` may find, with the number of each.
@@ -203,7 +210,7 @@ impl Identity {
             .iter()
             .map(|number| self.settings.keys.target_mac(number))
             .collect::<Vec<_>>();
-        let found = sql::contacts::find(&self.db, viewer, &keys).await?;
+        let found = sql::address_book::find(&self.db, viewer, &keys).await?;
         // A key that lags behind its account does not give away whose number it was.
         Ok(found
             .into_iter()
@@ -216,7 +223,7 @@ impl Identity {
         let now = self.clock.now();
         let count = i32::try_from(numbers).unwrap_or(i32::MAX);
         let day = utc_day(now);
-        if sql::contacts::spend_lookups(&self.db, user, day, count, LOOKUPS_PER_DAY).await? {
+        if sql::address_book::spend_lookups(&self.db, user, day, count, LOOKUPS_PER_DAY).await? {
             return Ok(());
         }
         Err(Error::RateLimited {
@@ -227,13 +234,13 @@ impl Identity {
 
     /// Brings the keys by which numbers are found up to date.
     pub async fn keep_phone_keys(&self) -> Result<String> {
-        let behind = sql::contacts::list_behind(&self.db, KEYS_PER_RUN).await?;
+        let behind = sql::address_book::list_behind(&self.db, KEYS_PER_RUN).await?;
         for account in &behind {
             let (number, at) = (&account.phone_number, account.updated_at);
             self.keep_phone_key(&self.db, account.id, number, at)
                 .await?;
         }
-        let dropped = sql::contacts::drop_keys(&self.db).await?;
+        let dropped = sql::address_book::drop_keys(&self.db).await?;
         Ok(format!("kept {} keys, dropped {dropped}", behind.len()))
     }
 
@@ -247,17 +254,8 @@ impl Identity {
         at: Timestamp,
     ) -> Result<()> {
         let key = self.settings.keys.target_mac(number);
-        Ok(sql::contacts::keep_key(source, user, &key, at).await?)
+        Ok(sql::address_book::keep_key(source, user, &key, at).await?)
     }
-}
-
-/// A number in the form E.164; none when it is none, or its country is not said.
-fn e164(text: &str) -> Option<String> {
-    if text.len() > MAX_NUMBER_BYTES {
-        return None;
-    }
-    let number = phonenumber::parse(None, text).ok()?;
-    phonenumber::is_valid(&number).then(|| number.format().mode(Mode::E164).to_string())
 }
 
 /// The day of a moment, in UTC.
@@ -278,17 +276,6 @@ fn until_tomorrow(now: Timestamp, day: Date) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_read_in_every_way_people_write_them() {
-        for text in ["+905321234567", "+90 532 123 45 67", "+90 (532) 123-4567"] {
-            assert_eq!(e164(text).as_deref(), Some("+905321234567"), "{text}");
-        }
-        let long = format!("+{}", "9".repeat(50));
-        for text in ["", "+", "0532 123 45 67", "hello", "+90", &long, "\0"] {
-            assert_eq!(e164(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_day_ends_at_midnight_utc() {

@@ -36,6 +36,9 @@ pub const CONSENT_CHANGED: &str = "identity.consent_changed.v1";
 /// A friend, request, block or contact came or went. `{user_id, other_id, kind}`: what the first
 /// has with the second now, `none`; of the address book `contact` or `no_contact`.
 pub const RELATIONSHIP_CHANGED: &str = "identity.relationship_changed.v1";
+/// A network tries lists of names and passwords, and is refused for an hour. `{sign}`: by its own
+/// pairs (`network`), or by a few names while many networks do (`wave`). At most ten in an hour.
+pub const STUFFING_NOTICED: &str = "identity.stuffing_noticed.v1";
 
 /// A text that people agree to was published by a member of staff. `{purpose, text_version}`
 pub const TEXT_PUBLISHED: &str = "identity.text_published.v1";
@@ -69,6 +72,7 @@ pub const EVENTS: &[&str] = &[
     IMPERSONATION_ASKED,
     IMPERSONATION_APPROVED,
     IMPERSONATION_STARTED,
+    STUFFING_NOTICED,
 ];
 
 /// Makes events that one operation appends together.
@@ -91,13 +95,17 @@ impl<'a> Events<'a> {
 
     /// Events of a user are ordered among each other: the user is the key.
     fn push(&mut self, kind: &str, user: UserId, data: Value) -> Result<()> {
+        self.push_of(kind, user.to_string(), data)
+    }
+
+    fn push_of(&mut self, kind: &str, key: String, data: Value) -> Result<()> {
         self.list.push(Event {
             id: self.ids.next()?,
             kind: kind.to_owned(),
             at: self.at,
             actor: self.actor,
             tenant: None,
-            key: user.to_string(),
+            key,
             data,
         });
         Ok(())
@@ -232,6 +240,11 @@ impl<'a> Events<'a> {
         id: DeviceId,
     ) -> Result<()> {
         self.push(kind, user, json!({"impersonation_id": id}))
+    }
+
+    pub(crate) fn stuffing_noticed(&mut self, sign: &str) -> Result<()> {
+        let data = json!({"sign": sign});
+        self.push_of(STUFFING_NOTICED, "installation".to_owned(), data)
     }
 
     /// Appends them to the outbox, in the transaction that caused them.

@@ -30,6 +30,7 @@
 //! Begin reading with `login.rs`, then `devices.rs` and `refresh.rs`.
 
 mod api_keys;
+mod breached;
 mod browser;
 mod calls;
 mod challenges;
@@ -70,6 +71,7 @@ mod settings;
 mod setup;
 mod sql;
 mod staff;
+mod stuffing;
 mod tokens;
 mod totp;
 mod users;
@@ -229,6 +231,7 @@ pub struct Identity {
     dummy_phc: String,
     /// None where browsers offer no passkeys.
     relying_party: Option<relying_party::RelyingParty>,
+    stuffing: stuffing::Stuffing,
     chat_cache: moka::sync::Cache<UserId, User>,
 }
 
@@ -243,6 +246,7 @@ pub fn build(deps: Deps) -> Arc<Identity> {
             Arc::clone(&deps.rng),
             deps.settings.keys.clone(),
         ),
+        stuffing: stuffing::Stuffing::new(deps.settings.limits.login_wave_per_10_minutes),
         hashing: Blocking::new(deps.settings.hashing_permits, HASHING_QUEUE),
         // Parameters that argon2 refuses give an empty one; hashing then fails for all alike.
         dummy_phc: passwords::dummy(scheme, &*deps.rng).unwrap_or_default(),

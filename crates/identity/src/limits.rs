@@ -134,6 +134,25 @@ pub(crate) async fn login_of(
     delayed(limiter, burst, keys.limiter_key(name)).await
 }
 
+/// A password tried by a device that the account knows: what strangers tried does not count.
+pub(crate) async fn login_of_device(
+    limiter: &dyn Limiter,
+    limits: &Limits,
+    keys: &RootKeys,
+    device: DeviceId,
+) -> Result<()> {
+    let burst = Rule::new("login_known_device", limits.login_account_per_hour, HOUR);
+    // Spaces are in no name given at login, so the waits of the two cannot meet.
+    let key = keys.limiter_key(&format!("known device {device}"));
+    delayed(limiter, burst, key).await
+}
+
+/// Whether one more event of credential stuffing is written: an attack must not fill the outbox.
+pub(crate) async fn stuffing_event(limiter: &dyn Limiter) -> bool {
+    let rule = Rule::new("stuffing_events", 10, HOUR);
+    limiter.take(rule, "all", 1).await.allowed
+}
+
 /// A second factor tried for a user. Only whoever has the first gets here, so a stranger delays
 /// nobody.
 pub(crate) async fn second_factor_of(
@@ -206,7 +225,7 @@ async fn take(limiter: &dyn Limiter, rule: Rule, key: &str) -> Result<()> {
 }
 
 /// The neighbourhood an address stands for: /24, or /64 of IPv6, which one customer gets whole.
-fn block(ip: IpAddr) -> String {
+pub(crate) fn block(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let [a, b, c, _] = ip.octets();

@@ -1,5 +1,7 @@
 //! Logging in with a password, logging out, and changing the password.
 
+use std::net::IpAddr;
+
 use kernel::{Caller, UserId};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -12,7 +14,11 @@ use crate::model::Kind;
 use crate::passwords::{self, Check};
 use crate::rules::{Fields, Identifier};
 use crate::second_factor::{First, Proven};
+use crate::secrets::sha256;
 use crate::sql;
+use crate::sql::devices::DeviceOfToken;
+use crate::sql::users::Login;
+use crate::stuffing::Pair;
 use crate::tokens::{AccessClaims, Expiry, RefreshClaims, bearer};
 
 /// Who wants to be logged out.
@@ -26,38 +32,63 @@ pub enum LogoutBy<'a> {
     Page(&'a Caller),
 }
 
+/// Who tries a password.
+enum Asker {
+    /// A device that the account knows.
+    Device(Login),
+    /// Anybody else; for whom there may be no account.
+    Stranger(Option<Login>),
+}
+
+impl Asker {
+    fn is_known(&self) -> bool {
+        matches!(self, Asker::Device(_))
+    }
+
+    fn login(self) -> Option<Login> {
+        match self {
+            Asker::Device(login) => Some(login),
+            Asker::Stranger(login) => login,
+        }
+    }
+}
+
 impl Identity {
     /// Logs in with a password.
     ///
-    /// Known and unknown names cost the same work and get the same answer.
+    /// Known and unknown names cost the same work and get the same answer. `known` is a refresh
+    /// token or cookie that the device once had: what strangers do does not keep it out.
     pub async fn log_in(
         &self,
         identifier: &str,
         password: SecretString,
+        known: Option<SecretString>,
         origin: &Origin,
     ) -> Result<LoggedIn> {
         let mut fields = Fields::default();
         fields.device("/device", &origin.device);
         fields.done()?;
         let name = Identifier::parse(identifier);
-        limits::login_from(&*self.limiter, &self.settings.limits, origin.ip).await?;
-        let (limits, keys) = (&self.settings.limits, &self.settings.keys);
-        limits::login_of(&*self.limiter, limits, keys, name.text()).await?;
-        let found = sql::users::find_login(&self.db, &name).await?;
-        let account = found.filter(|login| {
+        let asker = self.judge_asker(&name, known, origin.ip).await?;
+        let is_known = asker.is_known();
+        let pair = self.settings.keys.login_pair(name.text(), &password);
+        let account = asker.login().filter(|login| {
             login.kind == Kind::User
                 && matches!(login.state.as_str(), "active" | "deleting")
                 && (!login.known_password || self.allows_demo_people())
         });
         let stored = account.as_ref().and_then(|login| login.phc.clone());
         let check = self.check_password(stored.clone(), password).await?;
-        let (Some(account), Some(old)) = (account, stored) else {
-            return Err(Error::InvalidCredentials);
+        let fits = match (account, stored, check) {
+            (Some(account), Some(old), Check::Right) => Some((account, old, None)),
+            (Some(account), Some(old), Check::Upgrade(phc)) => Some((account, old, Some(phc))),
+            (_, _, _) => None,
         };
-        let new = match check {
-            Check::Right => None,
-            Check::Upgrade(phc) => Some(phc),
-            Check::Wrong | Check::Unusable => return Err(Error::InvalidCredentials),
+        let Some((account, old, new)) = fits else {
+            if !is_known {
+                self.note_failure(origin.ip, pair).await?;
+            }
+            return Err(Error::InvalidCredentials);
         };
         let keys = self.keys.set().await?;
         let tx = self.db.begin().await?;
@@ -73,6 +104,68 @@ impl Identity {
         let admitted = self.admit(&tx, &keys, proven, origin).await?;
         tx.commit().await?;
         admitted.finish()
+    }
+
+    /// Judges by the limits whether a password may be tried, and finds whose it would be.
+    async fn judge_asker(
+        &self,
+        name: &Identifier,
+        known: Option<SecretString>,
+        ip: IpAddr,
+    ) -> Result<Asker> {
+        let (limiter, limits) = (&*self.limiter, &self.settings.limits);
+        let keys = &self.settings.keys;
+        if let Some(device) = self.device_behind(known).await? {
+            let login = sql::users::find_login(&self.db, name).await?;
+            if let Some(login) = login.filter(|login| login.id == device.user_id) {
+                limits::login_of_device(limiter, limits, keys, device.id).await?;
+                return Ok(Asker::Device(login));
+            }
+        }
+        let network = limits::block(ip);
+        if let Some(wait) = self.stuffing.refused(&network, self.clock.now()) {
+            return Err(Error::RateLimited {
+                limit: "login_stuffing",
+                retry_after: wait,
+            });
+        }
+        limits::login_from(limiter, limits, ip).await?;
+        limits::login_of(limiter, limits, keys, name.text()).await?;
+        Ok(Asker::Stranger(
+            sql::users::find_login(&self.db, name).await?,
+        ))
+    }
+
+    /// The device that once had this refresh token or cookie.
+    pub(crate) async fn device_behind(
+        &self,
+        known: Option<SecretString>,
+    ) -> Result<Option<DeviceOfToken>> {
+        let Some(token) = known else {
+            return Ok(None);
+        };
+        let hash = sha256(token.expose_secret().as_bytes());
+        Ok(sql::devices::find_by_token(&self.db, &hash).await?)
+    }
+
+    /// Counts a name and a password that did not fit, and tells when that was credential stuffing.
+    async fn note_failure(&self, ip: IpAddr, pair: Pair) -> Result<()> {
+        let now = self.clock.now();
+        let Some(sign) = self.stuffing.failed(&limits::block(ip), pair, now) else {
+            return Ok(());
+        };
+        tracing::warn!(
+            sign = sign.word(),
+            "credential stuffing: a network is refused for an hour"
+        );
+        if limits::stuffing_event(&*self.limiter).await {
+            let tx = self.db.begin().await?;
+            let mut events = Events::new(&self.ids, now, None);
+            events.stuffing_noticed(sign.word())?;
+            events.append(&tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// Checks a password against a stored hash, or against one that nothing fits.

@@ -28,4 +28,28 @@ pub const METRICS: &[Metric] = &[
         labels: &["country"],
         help: "1 while the daily budget of texts to a country is used up.",
     },
+    Metric {
+        name: "meydan_auth_login_failures_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Passwords that did not fit, or names without an account.",
+    },
+    Metric {
+        name: "meydan_auth_stuffing_networks_total",
+        kind: MetricKind::Counter,
+        labels: &["sign"],
+        help: "Networks refused for an hour because of credential stuffing: by their own pairs, or in a wave.",
+    },
+    Metric {
+        name: "meydan_auth_stuffing_refused_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Logins refused because their network tries lists of passwords.",
+    },
+    Metric {
+        name: "meydan_auth_stuffing_wave",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "1 while more different logins fail on this process than its threshold. Alert on it.",
+    },
 ];

@@ -18,7 +18,6 @@ use crate::letters::{self, Sender};
 use crate::limits::{self, OTP};
 use crate::phones::Phone;
 use crate::rules::Email;
-use crate::secrets::sha256;
 use crate::sender::Parcel;
 use crate::settings::DevCode;
 use crate::sql;
@@ -240,8 +239,8 @@ impl Identity {
         let Some(secret) = secret else {
             return Ok(Asker::Stranger);
         };
-        let hash = sha256(secret.expose_secret().as_bytes());
-        let user = sql::otp::known_device(&self.db, &hash).await?;
+        let device = self.device_behind(Some(secret)).await?;
+        let user = device.map(|device| device.user_id);
         let theirs = user.is_some() && user == owner.map(|owner| owner.id);
         Ok(if theirs {
             Asker::Known

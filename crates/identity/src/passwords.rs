@@ -9,6 +9,8 @@ use kernel::Rng;
 use zxcvbn::Score;
 use zxcvbn::feedback::Warning;
 
+use crate::breached;
+
 /// Fewest characters of a password.
 pub const MIN_CHARS: usize = 8;
 /// Most characters of a password.
@@ -229,15 +231,19 @@ pub(crate) fn weaknesses(scheme: Scheme, password: &str, words: &[&str]) -> Vec<
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let entropy = zxcvbn::zxcvbn(password, &words);
-    if entropy.score() >= Score::Three {
-        return Vec::new();
+    let mut reasons = Vec::new();
+    if entropy.score() < Score::Three {
+        let warning = entropy
+            .feedback()
+            .and_then(zxcvbn::feedback::Feedback::warning);
+        reasons.push("EASY_TO_GUESS");
+        reasons.extend(warning.map(reason));
     }
-    let warning = entropy
-        .feedback()
-        .and_then(zxcvbn::feedback::Feedback::warning);
-    std::iter::once("EASY_TO_GUESS")
-        .chain(warning.map(reason))
-        .collect()
+    // However strong it looks: lists like this one are what is tried first.
+    if breached::contains(password) {
+        reasons.push("BREACHED");
+    }
+    reasons
 }
 
 fn reason(warning: Warning) -> &'static str {
@@ -361,6 +367,38 @@ mod tests {
             weak(own, &["zeynepkarabacak@example.com"])[0],
             "EASY_TO_GUESS"
         );
+    }
+
+    #[test]
+    fn what_looks_strong_and_was_breached_is_refused() {
+        let weak = |password: &str| weaknesses(CHEAP, password, &[]);
+        for strong in ["FQRG7CS493", "g9l2d1fzPY", "yuantuo2012"] {
+            assert_eq!(weak(strong), ["BREACHED"]);
+        }
+        assert!(weak("password1").contains(&"BREACHED"));
+        assert_eq!(
+            weak("123456"),
+            ["TOO_SHORT"],
+            "the length is looked at first"
+        );
+    }
+
+    #[test]
+    fn stored_parameters_at_the_bounds_are_taken() {
+        let tail = "$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g";
+        for head in [
+            "$argon2id$v=19$m=1048576,t=1,p=1",
+            "$argon2id$v=19$m=64,t=10,p=1",
+            "$argon2id$v=19$m=1024,t=1,p=16",
+        ] {
+            assert!(Stored::parse(&format!("{head}{tail}")).is_some(), "{head}");
+        }
+        let rng = SeededRng::new(1);
+        let bcrypt = hash(Scheme::Bcrypt { cost: 4 }, &*rng, "x").unwrap();
+        for (cost, taken) in [("15", true), ("16", false), ("31", false), ("99", false)] {
+            let stored = bcrypt.replacen("$04$", &format!("${cost}$"), 1);
+            assert_eq!(Stored::parse(&stored).is_some(), taken, "{cost}");
+        }
     }
 
     #[test]

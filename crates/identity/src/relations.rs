@@ -293,7 +293,7 @@ impl Identity {
         person(caller)?;
         let name = crate::rules::key(name.trim());
         let other = if crate::rules::is_username(&name) {
-            sql::contacts::find_username(&self.db, &name).await?
+            sql::address_book::find_username(&self.db, &name).await?
         } else {
             None
         };

@@ -11,6 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::{AnyId, Rng};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::stuffing::Pair;
+
 /// The shortest root secret.
 pub const MIN_ROOT_BYTES: usize = 32;
 /// Names the key that wraps stored secrets, so that it can be replaced one day.
@@ -151,6 +153,22 @@ impl RootKeys {
             )
             .or(Err(SecretError::Open))?;
         Ok(plain.to_vec())
+    }
+
+    /// A name and a password that are tried together, so that pairs can be told apart and not read.
+    pub(crate) fn login_pair(&self, name: &str, password: &SecretString) -> Pair {
+        let mut context = hmac::Context::with_key(&self.limits);
+        context.update(b"pair\n");
+        context.update(name.as_bytes());
+        let of_name = context.clone().sign();
+        context.update(b"\n");
+        context.update(password.expose_secret().as_bytes());
+        let of_both = context.sign();
+        let head = |tag: &hmac::Tag| tag.as_ref().first_chunk().copied().unwrap_or_default();
+        Pair {
+            name: head(&of_name),
+            both: head(&of_both),
+        }
     }
 
     /// A limiter key for a name that must not be kept in clear.

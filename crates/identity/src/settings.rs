@@ -203,6 +203,8 @@ pub struct Limits {
     pub login_account_per_hour: u32,
     /// Second factors tried for one account in an hour; then each further one waits longer.
     pub second_factor_account_per_hour: u32,
+    /// Different names and passwords that fail in ten minutes before it counts as an attack.
+    pub login_wave_per_10_minutes: u32,
     /// New accounts from one address block in an hour.
     pub registration_address_per_hour: u32,
     /// Refreshes of one device in a minute.
@@ -217,6 +219,7 @@ impl Default for Limits {
             login_address_per_minute: 10,
             login_account_per_hour: 20,
             second_factor_account_per_hour: 10,
+            login_wave_per_10_minutes: 150,
             registration_address_per_hour: 5,
             refresh_device_per_minute: 30,
             validate_address_per_minute: 600,

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
+pub(crate) mod address_book;
 pub(crate) mod api_keys;
 pub(crate) mod consents;
-pub(crate) mod contacts;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod factors;
@@ -25,7 +25,7 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
     [
         api_keys::ALL,
         consents::ALL,
-        contacts::ALL,
+        address_book::ALL,
         demo::ALL,
         devices::ALL,
         factors::ALL,

@@ -50,11 +50,37 @@ impl Whom {
         word.map_or(default, Whom::of)
     }
 
-    fn allows(self, known: bool) -> bool {
+    fn allows(self, from: Distance) -> bool {
         match self {
             Whom::Everyone => true,
-            Whom::Contacts => known,
+            Whom::Contacts => from == Distance::Near,
             Whom::Nobody => false,
+        }
+    }
+}
+
+/// How somebody stands to the owner of a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Distance {
+    /// In the address book, or a friend.
+    Near,
+    Far,
+}
+
+impl Distance {
+    fn to_viewer(sight: &Sight) -> Self {
+        if sight.knows {
+            Distance::Near
+        } else {
+            Distance::Far
+        }
+    }
+
+    fn from_viewer(sight: &Sight) -> Self {
+        if sight.known {
+            Distance::Near
+        } else {
+            Distance::Far
         }
     }
 }
@@ -124,11 +150,11 @@ pub struct PrivacyChange {
 /// What a viewer may see of somebody: the rules, whole.
 fn judge(viewer: UserId, sight: &Sight) -> Visible {
     let default = Privacy::default();
-    let allows = |word: &Option<String>, default: Whom, known: bool| {
+    let allows = |word: &Option<String>, default: Whom, from: Distance| {
         let switch = Whom::or(word.as_deref(), default);
-        viewer == sight.id || (!sight.is_severed && switch.allows(known))
+        viewer == sight.id || (!sight.is_severed && switch.allows(from))
     };
-    let (knows, known) = (sight.knows, sight.known);
+    let (knows, known) = (Distance::to_viewer(sight), Distance::from_viewer(sight));
     Visible {
         user: sight.id,
         phone: allows(&sight.phone, default.phone, knows),

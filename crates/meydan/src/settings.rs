@@ -52,6 +52,7 @@ pub(crate) fn identity(
             login_address_per_minute: limits.login_address_per_minute,
             login_account_per_hour: limits.login_account_per_hour,
             second_factor_account_per_hour: limits.second_factor_account_per_hour,
+            login_wave_per_10_minutes: limits.login_wave_per_10_minutes,
             registration_address_per_hour: limits.registration_address_per_hour,
             refresh_device_per_minute: limits.refresh_device_per_minute,
             validate_address_per_minute: limits.validate_address_per_minute,

@@ -14,6 +14,7 @@
 )]
 
 mod bench;
+mod breached;
 mod ci;
 mod doc_commands;
 mod generate;
@@ -32,6 +33,7 @@ cargo xtask ci                                     everything a change must pass
 cargo xtask gen [--check]                          generated pages under docs/, code from proto/
 cargo xtask tests                                  ids of the test catalogue without a test
 cargo xtask statements DIR                         statements that no test noted in DIR has run
+cargo xtask breached LIST                          the list of breached passwords, from one per line
 cargo xtask bench startup [--runs N] [-o json] [--profile debug|release]
 cargo xtask doc-commands                           runs the shell blocks of README.md and docs/";
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["gen", "--check"] => generate::check(),
         ["tests"] => tidy::catalogue::list_missing(),
         ["statements", folder] => statements::run(folder.as_ref()),
+        ["breached", list] => breached::run(list.as_ref()),
         ["bench", "startup", options @ ..] => bench::startup(options),
         ["doc-commands"] => doc_commands::run(),
         ["help" | "--help" | "-h"] | [] => {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web_kit::{Caller, Created, Json, Meta, NoContent, OptionalJson, PageSession, Public, Result};
 
+use super::otp::known_device;
 use super::{Shared, cacheable, logged_in, logged_out, origin};
 use crate::browser::TICKET_TTL;
 use crate::devices::{SessionKind, Tokens};
@@ -63,6 +64,10 @@ pub(super) struct LoginRequest {
     identifier: String,
     #[schema(value_type = String)]
     password: SecretString,
+    /// A refresh token that this device once had for the account, also an old one: such a device is
+    /// not kept out by what strangers tried. A page shows its cookie instead.
+    #[schema(value_type = Option<String>)]
+    known_device: Option<SecretString>,
     device: Option<DeviceInfo>,
     #[serde(default)]
     session: SessionKind,
@@ -175,11 +180,13 @@ pub(super) async fn log_in(
     State(identity): Shared,
     _: Public,
     meta: Meta,
+    page: PageSession,
     Json(request): Json<LoginRequest>,
 ) -> Result<Response> {
+    let known = known_device(request.known_device, &page);
     let origin = origin(meta, request.device, request.session);
     let login = identity
-        .log_in(&request.identifier, request.password, &origin)
+        .log_in(&request.identifier, request.password, known, &origin)
         .await?;
     Ok(logged_in(&identity, StatusCode::OK, login))
 }

@@ -133,7 +133,10 @@ impl OtpRequest {
 }
 
 /// What shows that this device was logged in before: a token of the body, or else the cookie.
-fn known_device(token: Option<SecretString>, page: &PageSession) -> Option<SecretString> {
+pub(super) fn known_device(
+    token: Option<SecretString>,
+    page: &PageSession,
+) -> Option<SecretString> {
     let cookie = || page.cookie().map(|cookie| cookie.to_owned().into());
     token.or_else(cookie)
 }

@@ -507,7 +507,37 @@ pub(crate) async fn purge_spent(db: &Db, limit: i64) -> Result<u64> {
     PURGE_SPENT.bind(&limit).execute(db).await
 }
 
+/// A device, and whose it is.
+#[derive(FromRow)]
+pub(crate) struct DeviceOfToken {
+    pub(crate) id: DeviceId,
+    pub(crate) user_id: UserId,
+}
+
+// Both by unique indexes. A device that was ended because somebody else might have it does not
+// speak for its user any more; one that was logged out does.
+const FIND_BY_TOKEN: Sql = Sql::new(
+    "identity.find_device_of_token",
+    "SELECT d.id, d.user_id
+       FROM identity.user_devices d
+      WHERE d.id = coalesce((SELECT id
+                               FROM identity.user_devices
+                              WHERE refresh_token_hash = $1),
+                            (SELECT device_id
+                               FROM identity.spent_refresh
+                              WHERE refresh_token_hash = $1))
+        AND d.kind <> 'support'
+        AND (d.revoked_at IS NULL OR d.revoke_reason IN ('logout', 'logout_all'))",
+)
+.returning::<DeviceOfToken>();
+
+/// The device that once had this refresh token or cookie; also when it is logged out or expired.
+pub(crate) async fn find_by_token(db: &Db, hash: &[u8]) -> Result<Option<DeviceOfToken>> {
+    FIND_BY_TOKEN.bind(&hash).optional(db).await
+}
+
 pub(crate) const ALL: &[&Sql] = &[
+    &FIND_BY_TOKEN,
     &INSERT,
     &ROTATE,
     &CLASSIFY,

@@ -311,23 +311,6 @@ pub(crate) async fn refund(source: impl Source, moment: Moment, budget: &[u8]) -
         .map(drop)
 }
 
-// Both by unique indexes. Devices that were ended because somebody else might have them do not
-// speak for their user any more.
-const KNOWN_DEVICE: Sql = Sql::new(
-    "identity.find_known_device",
-    "SELECT d.user_id
-       FROM identity.user_devices d
-      WHERE d.id = coalesce((SELECT id FROM identity.user_devices WHERE refresh_token_hash = $1),
-                            (SELECT device_id FROM identity.spent_refresh WHERE refresh_token_hash = $1))
-        AND d.kind <> 'support'
-        AND (d.revoked_at IS NULL OR d.revoke_reason IN ('logout', 'logout_all'))",
-);
-
-/// Whose device once had this refresh token or cookie; also when it is logged out or expired.
-pub(crate) async fn known_device(db: &Db, hash: &[u8]) -> Result<Option<UserId>> {
-    KNOWN_DEVICE.bind(&hash).optional_scalar(db).await
-}
-
 // By the index on expires_at.
 const PURGE_CHALLENGES: Sql = Sql::new(
     "identity.purge_otp_challenges",
@@ -373,7 +356,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &ATTEMPT,
     &CONSUME,
     &REFUND,
-    &KNOWN_DEVICE,
     &PURGE_CHALLENGES,
     &PURGE_TARGETS,
 ];

@@ -126,6 +126,7 @@ async fn whom_one_cannot_keep() {
         json!({"user_id": "7"}),
         json!({"phone_number": "+905321234567"}),
         json!({"phone_number": "no number"}),
+        json!({"phone_number": "+1 900 555 0100"}),
     ] {
         let reply = add(&house, &ayse, body.clone()).await;
         assert_eq!(refusal(&reply), (404, "NOT_FOUND"), "{body}");
@@ -321,4 +322,19 @@ async fn numbers_are_budgeted_for_the_day_however_they_are_asked_for() {
         .count("SELECT count(*) FROM identity.phone_lookups WHERE numbers = 100")
         .await;
     assert_eq!(kept, 1, "of the look-ups only their number is kept");
+}
+
+#[tokio::test]
+async fn whoever_signs_up_by_phone_can_be_found_at_once() {
+    let (house, post) = crate::otp::house().await;
+    let ayse = house.register("ayse").await;
+    let reply = house.log_in_by_phone(&post, "+905321234561").await;
+    let cem = Session::of(&reply.expect(200).unwrap());
+    set(&house, &cem, json!({"find_by_phone": "everyone"})).await;
+    // As it is dialled inside the country, too.
+    assert_eq!(matched(&house, &ayse, &["0532 123 45 61"]).await.len(), 1);
+    assert_eq!(
+        house.identity.keep_phone_keys().await.unwrap(),
+        "kept 0 keys, dropped 0"
+    );
 }

@@ -110,7 +110,7 @@ async fn a_password_of_ones_own_is_good_everywhere() {
         from_own_page: false,
     };
     strict
-        .log_in(AYSE.email, secret(PASSWORD), &origin)
+        .log_in(AYSE.email, secret(PASSWORD), None, &origin)
         .await
         .unwrap();
 }

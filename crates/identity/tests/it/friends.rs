@@ -1,7 +1,5 @@
 //! Friends and blocks, on both surfaces.
 
-use contracts::Relations as _;
-use contracts::relations::{Bond, Consent};
 use infra::fanout::{Body, Fanout as _, Topic};
 use kernel::UserId;
 use serde_json::{Value, json};
@@ -444,62 +442,4 @@ async fn each_side_is_told_of_its_own_change_only() {
         ["bora RELATIONSHIP_REMOVE 2"],
         "the other hears nothing"
     );
-}
-
-#[tokio::test]
-async fn other_contexts_ask_who_knows_whom() {
-    let house = House::new().await;
-    let ayse = house.register("ayse").await;
-    let [bora, cem, dora] = [
-        house.register("bora").await,
-        house.register("cem").await,
-        house.register("dora").await,
-    ];
-    ask(&house, &ayse, &bora).await.expect(204).unwrap();
-    ask(&house, &bora, &ayse).await.expect(204).unwrap();
-    act(&house, "PUT", BLOCKS, &cem, &ayse)
-        .await
-        .expect(204)
-        .unwrap();
-    let book = json!({"user_id": dora.user});
-    house
-        .call("POST", "/v1/users/@me/contacts", &ayse.access, book)
-        .await
-        .expect(201)
-        .unwrap();
-    let identity = &house.identity;
-    let circle = identity.circle(id(&ayse)).await.unwrap();
-    assert_eq!(circle.friends, [id(&bora)]);
-    assert_eq!(circle.contacts, [id(&dora)]);
-    assert_eq!(circle.severed, [id(&cem)]);
-    let others = [id(&bora), id(&cem), id(&dora), UserId::new(7)];
-    let between = identity.between(id(&ayse), &others).await.unwrap();
-    let mut seen: Vec<_> = between
-        .iter()
-        .map(|to| (to.other, to.bond, to.is_contact, to.is_blocked_by))
-        .collect();
-    seen.sort_by_key(|row| row.0);
-    assert_eq!(
-        seen,
-        [
-            (id(&bora), Some(Bond::Friend), false, false),
-            (id(&cem), None, false, true),
-            (id(&dora), None, true, false),
-        ]
-    );
-    for (from, to, consent) in [
-        (&ayse, &bora, Consent::Known),
-        (&ayse, &cem, Consent::Refused),
-        (&cem, &ayse, Consent::Refused),
-        (&dora, &ayse, Consent::Known),
-        (&ayse, &dora, Consent::Stranger),
-    ] {
-        assert_eq!(identity.may_write(id(from), id(to)).await.unwrap(), consent);
-    }
-    let nobody = identity.may_write(id(&ayse), UserId::new(7)).await.unwrap();
-    assert_eq!(nobody, Consent::Refused);
-    let many: Vec<UserId> = (1..=501).map(UserId::new).collect();
-    assert!(identity.between(id(&ayse), &many).await.is_err());
-    assert!(identity.visible(id(&ayse), &many).await.is_err());
-    assert_eq!(identity.between(id(&ayse), &many[..500]).await.unwrap(), []);
 }

@@ -52,6 +52,7 @@ pub(crate) fn settings() -> Settings {
         login_address_per_minute: 100_000,
         login_account_per_hour: 100_000,
         second_factor_account_per_hour: 100_000,
+        login_wave_per_10_minutes: 100_000,
         registration_address_per_hour: 100_000,
         refresh_device_per_minute: 100_000,
         validate_address_per_minute: 100_000,

@@ -32,6 +32,7 @@ mod setup;
 mod software_key;
 mod staff;
 mod statements;
+mod stuffing;
 mod tokens;
 mod totp;
 mod visibility;

@@ -318,7 +318,7 @@ async fn s11_tokens_of_another_issuer_or_audience_are_refused() {
         change(&mut other);
         let sibling = house.sibling(other);
         let tokens = sibling
-            .log_in("ayse", secret(PASSWORD), &origin)
+            .log_in("ayse", secret(PASSWORD), None, &origin)
             .await
             .unwrap();
         let tokens = tokens.tokens().unwrap();

@@ -1,6 +1,8 @@
 //! Who sees what of whom.
 
 use contracts::Relations as _;
+use contracts::relations::{Bond, Consent};
+use kernel::UserId;
 use serde_json::{Value, json};
 
 use crate::harness::{House, Session, masked, names_field, refusal};
@@ -160,8 +162,71 @@ async fn a_block_hides_everything_both_ways() {
 async fn whom_nobody_knows_nobody_sees() {
     let house = House::new().await;
     let ayse = house.register("ayse").await;
-    let ids = [kernel::UserId::new(7), ayse.user.parse().unwrap()];
+    let ids = [UserId::new(7), ayse.user.parse().unwrap()];
     let seen = house.identity.visible(ids[1], &ids).await.unwrap();
     assert_eq!(seen.len(), 1);
     assert!(seen[0].phone && seen[0].receipts);
+}
+
+fn id(session: &Session) -> UserId {
+    session.user.parse().unwrap()
+}
+
+#[tokio::test]
+async fn other_contexts_ask_who_knows_whom() {
+    let house = House::new().await;
+    let ayse = house.register("ayse").await;
+    let [bora, cem, dora] = [
+        house.register("bora").await,
+        house.register("cem").await,
+        house.register("dora").await,
+    ];
+    befriend(&house, &ayse, &bora).await;
+    let block = format!("/v1/users/@me/blocks/{}", ayse.user);
+    house
+        .call("PUT", &block, &cem.access, Value::Null)
+        .await
+        .expect(204)
+        .unwrap();
+    let book = json!({"user_id": dora.user});
+    house
+        .call("POST", "/v1/users/@me/contacts", &ayse.access, book)
+        .await
+        .expect(201)
+        .unwrap();
+    let identity = &house.identity;
+    let circle = identity.circle(id(&ayse)).await.unwrap();
+    assert_eq!(circle.friends, [id(&bora)]);
+    assert_eq!(circle.contacts, [id(&dora)]);
+    assert_eq!(circle.severed, [id(&cem)]);
+    let others = [id(&bora), id(&cem), id(&dora), UserId::new(7)];
+    let between = identity.between(id(&ayse), &others).await.unwrap();
+    let mut seen: Vec<_> = between
+        .iter()
+        .map(|to| (to.other, to.bond, to.is_contact, to.is_blocked_by))
+        .collect();
+    seen.sort_by_key(|row| row.0);
+    assert_eq!(
+        seen,
+        [
+            (id(&bora), Some(Bond::Friend), false, false),
+            (id(&cem), None, false, true),
+            (id(&dora), None, true, false),
+        ]
+    );
+    for (from, to, consent) in [
+        (&ayse, &bora, Consent::Known),
+        (&ayse, &cem, Consent::Refused),
+        (&cem, &ayse, Consent::Refused),
+        (&dora, &ayse, Consent::Known),
+        (&ayse, &dora, Consent::Stranger),
+    ] {
+        assert_eq!(identity.may_write(id(from), id(to)).await.unwrap(), consent);
+    }
+    let nobody = identity.may_write(id(&ayse), UserId::new(7)).await.unwrap();
+    assert_eq!(nobody, Consent::Refused);
+    let many: Vec<UserId> = (1..=501).map(UserId::new).collect();
+    assert!(identity.between(id(&ayse), &many).await.is_err());
+    assert!(identity.visible(id(&ayse), &many).await.is_err());
+    assert_eq!(identity.between(id(&ayse), &many[..500]).await.unwrap(), []);
 }

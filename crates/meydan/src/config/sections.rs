@@ -238,6 +238,9 @@ settings! {
         login_account_per_hour: u32 = "20", in "1" => "100000";
         /// Second factors tried for one account in an hour; then each further one waits longer.
         second_factor_account_per_hour: u32 = "10", in "1" => "100000";
+        /// Different names and passwords that fail in ten minutes on one process before it counts as
+        /// an attack by many networks; set it above what an ordinary day shows.
+        login_wave_per_10_minutes: u32 = "150", in "20" => "10000";
         /// New accounts from one address in an hour.
         registration_address_per_hour: u32 = "5", in "1" => "100000";
         /// Refreshes of one device in a minute.
