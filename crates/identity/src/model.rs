@@ -198,6 +198,9 @@ pub struct Me {
     pub roles: Vec<String>,
     /// What can prove a login.
     pub factors: Factors,
+    /// The member of staff who acts as this user just now; a page shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impersonated_by: Option<UserId>,
     /// Raised by every change; the `ETag`.
     pub version: i32,
 }
@@ -218,6 +221,7 @@ impl Me {
             locale: account.locale,
             roles,
             factors,
+            impersonated_by: None,
             version: account.version,
         }
     }

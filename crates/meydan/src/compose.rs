@@ -437,7 +437,10 @@ async fn verifier(
     });
     let clock = Arc::clone(&ground.clock);
     let verifier = TokenVerifier::new(&auth.issuer, &auth.audience.access, clock);
-    let verifier = Arc::new(verifier.with_opaque(issuers));
+    let verifier = verifier
+        .on_stale(settings::on_stale(config))
+        .with_opaque(issuers);
+    let verifier = Arc::new(verifier);
     let source: Arc<dyn Credentials> = contexts.identity.clone();
     let feed = credentials::Feed::new(
         Arc::clone(&verifier),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use web_kit::{Cors, Network, NetworkError, Pages, ServeOptions};
 
-use crate::config::{Approver, Config, EmailVerification, PasswordScheme};
+use crate::config::{Approver, Config, EmailVerification, OnStale, PasswordScheme};
 
 /// Values of `identity`.
 pub(crate) fn identity(
@@ -125,9 +125,19 @@ pub(crate) fn realtime(config: &Config, node: u16, restore: bool) -> realtime::S
         queue_events: realtime.queue_events,
         queue_bytes: realtime.queue_bytes.in_memory(),
         drain: Duration::from_secs(u64::from(realtime.drain_seconds)),
+        origins: socket_origins(config),
         gateway_url: fixed.then(|| format!("{scheme}://{}/gateway", url.authority())),
         node,
         restore,
+    }
+}
+
+/// What stale revocations mean.
+pub(crate) fn on_stale(config: &Config) -> web_kit::OnStale {
+    match config.auth.revocation.on_stale {
+        OnStale::Lookup => web_kit::OnStale::Lookup,
+        OnStale::Deny => web_kit::OnStale::Deny,
+        OnStale::Allow => web_kit::OnStale::Allow,
     }
 }
 
@@ -137,6 +147,15 @@ pub(crate) fn cors(config: &Config) -> Cors {
         origins: config.http.cors.iter().map(ToString::to_string).collect(),
         any_loopback: config.dev_mode(),
     }
+}
+
+/// Which pages may open sockets: our own, and those that may call.
+fn socket_origins(config: &Config) -> Cors {
+    let own = config.public_url();
+    let mut cors = cors(config);
+    cors.any_loopback |= own.is_loopback();
+    cors.origins.push(own.to_string());
+    cors
 }
 
 /// Sessions of our own pages: over TLS, or on this computer.

@@ -16,6 +16,8 @@ use crate::command::{RequestMembers, Which};
 use crate::session::{GUILD_MEMBERS, Profile};
 use crate::view::View;
 
+/// What tickets begin with: pages have no token, and trade their session for one of these.
+const TICKET: &str = "myd_wt_";
 /// Most members in one GUILD_MEMBERS_CHUNK.
 const CHUNK: u16 = 1_000;
 
@@ -54,20 +56,17 @@ pub(crate) struct Told {
 impl Backend {
     /// Judges a token of IDENTIFY or RESUME. A failing dependency is never the client's fault.
     pub(crate) async fn verify(&self, token: &str) -> Result<Verified, Close> {
-        let is_jwt = token.starts_with("eyJ");
-        let credential = if is_jwt {
-            token.to_owned()
+        let verdict = if token.starts_with("eyJ") {
+            self.verifier.verified(token).await
+        } else if token.starts_with(TICKET) {
+            self.verifier.ticket(token).await
         } else {
-            format!("Bot {token}")
+            self.verifier.verified(&format!("Bot {token}")).await
         };
-        let verified = self
-            .verifier
-            .verified(&credential)
-            .await
-            .map_err(|error| match error {
-                VerifyError::Invalid => Close::BadToken,
-                VerifyError::Unavailable(_) => Close::TryAgain,
-            })?;
+        let verified = verdict.map_err(|error| match error {
+            VerifyError::Invalid => Close::BadToken,
+            VerifyError::Unavailable(_) => Close::TryAgain,
+        })?;
         let caller = verified.caller;
         // The gateway delivers direct messages, which nobody may read in a user's name.
         if caller.act.is_some() {

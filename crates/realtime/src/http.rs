@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper_util::server::conn::auto::upgrade;
+use kernel::failure::FORBIDDEN;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web_kit::{Caller, Doc, Meta, Policy, Public, Table};
@@ -125,6 +126,9 @@ async fn upgrade_socket(
     meta: Meta,
     mut request: Request,
 ) -> web_kit::Result<Response> {
+    if !realtime.node.settings.origins.admits(request.headers()) {
+        return Err(FORBIDDEN.fail().into());
+    }
     let version = match request.version() {
         Version::HTTP_11 => ws::handshake::HttpVersion::Http11,
         _ => ws::handshake::HttpVersion::Other,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub keep_spilled: Duration,
     /// Public address of the gateway (`wss://host/gateway`); from the `Host` header when absent.
     pub gateway_url: Option<String>,
+    /// Which pages may open sockets. Programs send no `Origin` and are not asked for one.
+    pub origins: web_kit::Cors,
     /// Number of this node in session ids.
     pub node: u16,
     /// Restores spilled sessions at start; for a node that is alone.
@@ -57,6 +59,7 @@ impl Default for Settings {
             drain: Duration::from_secs(20),
             keep_spilled: Duration::from_secs(180),
             gateway_url: None,
+            origins: web_kit::Cors::default(),
             node: 1,
             restore: true,
         }

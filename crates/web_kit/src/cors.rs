@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use axum::http::header::{
-    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, RETRY_AFTER,
+    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, ORIGIN,
+    RETRY_AFTER,
 };
-use axum::http::{HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::address::REQUEST_ID;
@@ -56,6 +57,17 @@ impl Cors {
                 HeaderName::from_static("x-ratelimit-global"),
             ])
             .max_age(Duration::from_secs(600))
+    }
+
+    /// Whether the page that asks is one of them. Programs send no `Origin`, and pass: they have no
+    /// visitor whose browser they could misuse.
+    pub fn admits(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => true,
+            (Some(origin), None) => self.allows(origin),
+            (Some(_), Some(_)) => false,
+        }
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {

@@ -38,6 +38,7 @@ mod ops;
 mod pages;
 pub mod render;
 mod reply;
+mod revocations;
 mod serve;
 mod stack;
 mod table;

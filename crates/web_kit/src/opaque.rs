@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kernel::digest::sha256;
 use kernel::{Caller, DeviceId, Failure, PlatformRole, SharedClock, UserId};
 use moka::future::Cache;
+use tokio::sync::Semaphore;
 
 use crate::address::Meta;
 use crate::tokens::VerifyError;
@@ -21,6 +22,10 @@ const MISS: Duration = Duration::from_secs(5);
 const COOKIE: Duration = Duration::from_secs(60);
 /// Most answers in memory, of each kind; the least used go first.
 const MOST: u64 = 100_000;
+/// How long somebody may take to say whether a device is alive.
+const DEADLINE: Duration = Duration::from_secs(1);
+/// Most such questions at a time; the others wait for their turn, within the same deadline.
+const MOST_QUESTIONS: usize = 64;
 /// Longest token that is looked at.
 const LONGEST: usize = 256;
 
@@ -60,6 +65,7 @@ pub(crate) struct OpaqueCache {
     clock: SharedClock,
     callers: Cache<(Kind, [u8; 32]), Known<Caller>>,
     cookies: Cache<[u8; 32], Known<Arc<str>>>,
+    questions: Semaphore,
 }
 
 /// A key is never taken for a bot's token, nor the other way round.
@@ -102,6 +108,7 @@ impl OpaqueCache {
             clock,
             callers,
             cookies,
+            questions: Semaphore::new(MOST_QUESTIONS),
         }
     }
 
@@ -144,6 +151,18 @@ impl OpaqueCache {
     pub(crate) async fn take_ticket(&self, ticket: &str) -> Result<String, VerifyError> {
         let taken = self.tokens.take_ticket(digest(ticket)?).await;
         taken.map_err(unavailable)?.ok_or(VerifyError::Invalid)
+    }
+
+    /// Whether a device may still act. Not remembered: it is asked while nobody tells us of changes.
+    pub(crate) async fn device_is_live(&self, device: DeviceId) -> Result<bool, VerifyError> {
+        let ask = async {
+            let _turn = self.questions.acquire().await;
+            self.tokens.device_is_live(device).await
+        };
+        match tokio::time::timeout(DEADLINE, ask).await {
+            Ok(answer) => answer.map_err(unavailable),
+            Err(elapsed) => Err(VerifyError::Unavailable(elapsed.into())),
+        }
     }
 
     pub(crate) fn issuer(&self) -> &dyn OpaqueTokens {

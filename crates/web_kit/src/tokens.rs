@@ -10,22 +10,16 @@ use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use kernel::{Caller, DeviceId, Failure, PlatformRole, SharedClock, UserId, api_key};
 use serde::Deserialize;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::address::Meta;
 use crate::opaque::{Kind, OpaqueCache, OpaqueTokens};
+use crate::revocations::{Cause, Revocations, Standing};
 
 /// How far clocks of issuer and verifier may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// How long a revocation is remembered: a token's life of 15 minutes and the leeway, rounded up.
-const REMEMBER: Duration = Duration::from_secs(16 * 60);
-/// How old the last look at revocations may be.
-const FRESH: Duration = Duration::from_secs(5);
 /// Longest token that is looked at; ours have about 450 bytes.
 const LONGEST: usize = 4 * 1024;
-/// Most revocations in memory (about 16 MB). Above it verification says "unavailable" until the
-/// oldest expire, because a revoked token must not pass.
-const MOST_REVOKED: usize = 500_000;
 
 /// A public signing key of the issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +53,10 @@ pub enum VerifyError {
 /// What to do with tokens while the last look at revocations is older than five seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnStale {
-    /// Answer "unavailable": nothing revoked can pass.
+    /// Ask about the device, for each request; when nobody answers, "unavailable".
     #[default]
+    Lookup,
+    /// Answer "unavailable": nothing revoked can pass.
     Deny,
     /// Go on without: whoever runs it prefers reachability.
     Allow,
@@ -73,18 +69,9 @@ pub struct TokenVerifier {
     clock: SharedClock,
     on_stale: OnStale,
     keys: RwLock<Arc<HashMap<String, DecodingKey>>>,
-    revoked: RwLock<Revoked>,
-    /// Changes whenever a device is revoked that was not before.
-    revocations: watch::Sender<()>,
+    revocations: Revocations,
     unknown_key: Notify,
     opaque: Option<OpaqueCache>,
-}
-
-#[derive(Default)]
-struct Revoked {
-    until: HashMap<DeviceId, Timestamp>,
-    fresh_at: Option<Timestamp>,
-    overflowed_until: Option<Timestamp>,
 }
 
 /// Claims of an access token; serde refuses a claim that stands twice.
@@ -141,10 +128,9 @@ impl TokenVerifier {
             audience: audience.to_owned(),
             validation,
             clock,
-            on_stale: OnStale::Deny,
+            on_stale: OnStale::default(),
             keys: RwLock::default(),
-            revoked: RwLock::default(),
-            revocations: watch::Sender::default(),
+            revocations: Revocations::default(),
             unknown_key: Notify::new(),
             opaque: None,
         }
@@ -185,40 +171,17 @@ impl TokenVerifier {
 
     /// Refuses the tokens of these devices from now on.
     pub fn revoke(&self, devices: &[DeviceId], now: Timestamp) {
-        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
-        if revoked.until.len().saturating_add(devices.len()) > MOST_REVOKED {
-            revoked.until.retain(|_, until| *until > now);
-        }
-        for device in devices {
-            if revoked.until.len() >= MOST_REVOKED && !revoked.until.contains_key(device) {
-                revoked.overflowed_until = Some(now + REMEMBER);
-                tracing::error!("more revocations than fit into memory; refusing all tokens");
-                return;
-            }
-            if revoked.until.insert(*device, now + REMEMBER).is_none() {
-                self.revocations.send_replace(());
-            }
-        }
+        self.revocations.add(devices, now);
     }
 
     /// Waits until a device is revoked. Cancel safe.
     pub async fn revoked(&self, device: DeviceId) {
-        // Before the first look, so that nothing between the two is missed.
-        let mut news = self.revocations.subscribe();
-        while !self.is_revoked(device) && news.changed().await.is_ok() {}
-    }
-
-    fn is_revoked(&self, device: DeviceId) -> bool {
-        let now = self.clock.now();
-        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
-        revoked.until.get(&device).is_some_and(|until| *until > now)
+        self.revocations.of(device, &*self.clock).await;
     }
 
     /// Notes that all revocations up to `now` are known.
     pub fn set_revocations_fresh(&self, now: Timestamp) {
-        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
-        revoked.fresh_at = Some(now);
-        revoked.until.retain(|_, until| *until > now);
+        self.revocations.set_fresh(now);
     }
 
     /// Forgets what was cached about a bot's tokens or a person's API keys, when one was changed or
@@ -251,7 +214,7 @@ impl TokenVerifier {
         match credential.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
                 if !api_key::is_one(token) {
-                    return self.access_token(token);
+                    return self.access_token(token).await;
                 }
                 // The checksum spares us questions about mistyped and invented keys.
                 api_key::prefix(token).ok_or(VerifyError::Invalid)?;
@@ -261,7 +224,7 @@ impl TokenVerifier {
                 self.opaque_token(Kind::Bot, token).await
             }
             Some(_) => Err(VerifyError::Invalid),
-            None => self.access_token(credential),
+            None => self.access_token(credential).await,
         }
     }
 
@@ -273,7 +236,7 @@ impl TokenVerifier {
     /// As for [`Self::verify`].
     pub async fn cookie(&self, cookie: &str, from: &Meta) -> Result<Verified, VerifyError> {
         let token = self.opaque()?.behind(cookie, from).await?;
-        self.access_token(&token)
+        self.access_token(&token).await
     }
 
     /// Tells whom a WebSocket ticket stands for, and uses it up.
@@ -283,7 +246,7 @@ impl TokenVerifier {
     /// As for [`Self::verify`].
     pub async fn ticket(&self, ticket: &str) -> Result<Verified, VerifyError> {
         let token = self.opaque()?.take_ticket(ticket).await?;
-        self.access_token(&token)
+        self.access_token(&token).await
     }
 
     /// Asks for the platform roles of a user; nothing is remembered.
@@ -314,7 +277,7 @@ impl TokenVerifier {
         })
     }
 
-    fn access_token(&self, token: &str) -> Result<Verified, VerifyError> {
+    async fn access_token(&self, token: &str) -> Result<Verified, VerifyError> {
         if token.len() > LONGEST {
             return Err(VerifyError::Invalid);
         }
@@ -337,10 +300,10 @@ impl TokenVerifier {
         let claims: Claims = jsonwebtoken::decode(token, key, &self.validation)
             .map(|data| data.claims)
             .or(Err(VerifyError::Invalid))?;
-        self.judge(claims)
+        self.judge(claims).await
     }
 
-    fn judge(&self, claims: Claims) -> Result<Verified, VerifyError> {
+    async fn judge(&self, claims: Claims) -> Result<Verified, VerifyError> {
         let now = self.clock.now();
         let time = |seconds| Timestamp::from_second(seconds).or(Err(VerifyError::Invalid));
         let expires_at = time(claims.exp)?;
@@ -355,7 +318,7 @@ impl TokenVerifier {
         let user: UserId = claims.sub.parse().or(Err(VerifyError::Invalid))?;
         let device: DeviceId = claims.sid.parse().or(Err(VerifyError::Invalid))?;
         let auth_time = time(claims.auth_time)?;
-        self.check_revoked(device, now)?;
+        self.check_device(device, now).await?;
         let act = claims.act.map(|act| act.sub.parse());
         let caller = Caller {
             act: act.transpose().or(Err(VerifyError::Invalid))?,
@@ -367,25 +330,25 @@ impl TokenVerifier {
         })
     }
 
-    fn check_revoked(&self, device: DeviceId, now: Timestamp) -> Result<(), VerifyError> {
-        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
-        if revoked.until.get(&device).is_some_and(|until| *until > now) {
-            return Err(VerifyError::Invalid);
-        }
-        if revoked.overflowed_until.is_some_and(|until| until > now) {
-            return Err(VerifyError::Unavailable(
-                "revocations do not fit into memory".into(),
-            ));
-        }
-        let fresh = revoked
-            .fresh_at
-            .is_some_and(|at| now.duration_since(at).unsigned_abs() <= FRESH || at > now);
-        if fresh || self.on_stale == OnStale::Allow {
-            Ok(())
-        } else {
-            Err(VerifyError::Unavailable(
-                "revocations were not looked at for 5 s".into(),
-            ))
+    /// Whether the device is known to be alive; while that is not known, `on_stale` says what to do.
+    async fn check_device(&self, device: DeviceId, now: Timestamp) -> Result<(), VerifyError> {
+        let cause = match self.revocations.judge(device, now) {
+            Standing::Alive => return Ok(()),
+            Standing::Revoked => return Err(VerifyError::Invalid),
+            Standing::Unknown(cause) => cause,
+        };
+        match (self.on_stale, &self.opaque) {
+            (OnStale::Allow, _) if cause == Cause::Stale => Ok(()),
+            (OnStale::Lookup, Some(opaque)) => {
+                if opaque.device_is_live(device).await? {
+                    Ok(())
+                } else {
+                    Err(VerifyError::Invalid)
+                }
+            }
+            (OnStale::Allow | OnStale::Deny | OnStale::Lookup, _) => {
+                Err(VerifyError::Unavailable(cause.into()))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use web_kit::{Caller, Json, NoContent, Path, Query, Result};
 use super::{Shared, if_match, with_etag};
 use crate::error::Error;
 use crate::login::OtherDevices;
-use crate::model::{Card, Device};
+use crate::model::{Card, Device, Me};
 use crate::users::{Precondition, ProfileChange};
 
 /// Most cards of one request.
@@ -67,7 +67,10 @@ pub(super) struct CardsQuery {
 }
 
 pub(super) async fn me(State(identity): Shared, caller: Caller) -> Result<Response> {
-    let me = identity.me(&caller).await?;
+    let me = Me {
+        impersonated_by: caller.act,
+        ..identity.me(&caller).await?
+    };
     Ok(with_etag(me.version, Json(me)))
 }
 

@@ -40,6 +40,10 @@ async fn s7_an_impersonation_is_listed_and_has_no_refresh_token() {
         .unwrap();
     assert_eq!(me.json["username"], "ayse");
     assert_eq!(
+        me.json["impersonated_by"],
+        json!(me.headers["x-impersonated-by"].to_str().unwrap())
+    );
+    assert_eq!(
         me.headers["x-impersonated-by"].to_str().unwrap(),
         support.user
     );

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::schema::Alias::{Common, Short};
 use super::schema::settings;
 use super::types::{
-    Approver, Country, EmailVerification, Env, LogFormat, MailTransport, Network, OtpProvider,
-    PasswordScheme, Place, Secret, SmsProvider, WebOrigin,
+    Approver, Country, EmailVerification, Env, LogFormat, MailTransport, Network, OnStale,
+    OtpProvider, PasswordScheme, Place, Secret, SmsProvider, WebOrigin,
 };
 use super::value::Size;
 
@@ -137,7 +137,7 @@ settings! {
         email_verification: Option<EmailVerification>,
             or "`off` in development mode, else `required`";
         /// Life of an access token.
-        access_ttl: Duration = "15m", in "1m" => "1h";
+        access_ttl: Duration = "15m", in "1m" => "15m";
         /// Life of a refresh token; each use starts it anew.
         refresh_ttl: Duration = "7d", in "1h" => "90d";
         /// Life of a login, however often it is refreshed.
@@ -146,6 +146,7 @@ settings! {
             audience: Audience,
             jwt: Jwt,
             refresh: Refresh,
+            revocation: Revocation,
             impersonation: Impersonation,
             password: Password,
             totp: Totp,
@@ -181,6 +182,15 @@ settings! {
     "auth.impersonation." struct Impersonation {
         /// Whether a second member of staff must agree first.
         approver: Approver = "off";
+    }
+}
+
+settings! {
+    /// Devices that were signed out.
+    "auth.revocation." struct Revocation {
+        /// What to do with access tokens when a node has not heard of revocations for five
+        /// seconds: ask about the device for each request, answer 503, or let them pass.
+        on_stale: OnStale = "lookup";
     }
 }
 

@@ -85,6 +85,19 @@ impl Choice for EmailVerification {
     const ALL: &'static [Self] = &[Self::Required, Self::Off];
 }
 
+/// What to do with tokens while nobody tells of revocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnStale {
+    Lookup,
+    Deny,
+    Allow,
+}
+
+impl Choice for OnStale {
+    const WORDS: &'static [&'static str] = &["lookup", "deny", "allow"];
+    const ALL: &'static [Self] = &[Self::Lookup, Self::Deny, Self::Allow];
+}
+
 /// Whether a second member of staff must agree before one acts as a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Approver {

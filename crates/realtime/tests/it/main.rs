@@ -15,6 +15,7 @@ mod identify;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod pages;
 mod protocol;
 #[cfg(test)]
 mod races;
