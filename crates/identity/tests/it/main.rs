@@ -10,6 +10,7 @@ mod contacts;
 mod demo;
 mod devices;
 mod dialect;
+mod every_login;
 mod friends;
 mod harness;
 mod impersonation;
