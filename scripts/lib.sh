@@ -149,6 +149,7 @@ missing_of() {
         compiler) has cc || has gcc || has clang || echo "$thing" ;;
         node) { has node && has npm; } || echo "$thing" ;;
         python) python_is_new || echo "$thing" ;;
+        chromium) has chromium || has chromium-browser || has google-chrome || [ -n "${MEYDAN_CHROMIUM:-}" ] || echo "$thing" ;;
         pgbouncer) has pgbouncer || [ -x /usr/sbin/pgbouncer ] || echo "$thing" ;;
         *) has "$thing" || echo "$thing" ;;
         esac

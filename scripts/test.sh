@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 
 began=$SECONDS
 
-step '[1/4] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, Python, a C compiler, OpenSSL, aiosmtpd'
-mapfile -t missing < <(missing_of postgresql pgbouncer node python compiler openssl)
+step '[1/4] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, Chromium, Python, a C compiler, OpenSSL, aiosmtpd'
+mapfile -t missing < <(missing_of postgresql pgbouncer node chromium python compiler openssl)
 install_missing "${missing[@]}"
-mapfile -t missing < <(missing_of postgresql pgbouncer node python compiler openssl)
+mapfile -t missing < <(missing_of postgresql pgbouncer node chromium python compiler openssl)
 [ ${#missing[@]} -eq 0 ] || stop "still missing: ${missing[*]}"
 require_rust
 MEYDAN_TEST_PYTHON=$(python_with_mail)
@@ -24,7 +24,7 @@ step_done
 # Stock clients, unmodified, against the binary that was just built.
 MEYDAN_BIN="$(target_dir)/debug/meydan"
 export MEYDAN_BIN
-step '[3/4] clients' 'npm ci, npm test in tests/clients: discord.js and a plain WebSocket'
+step '[3/4] clients' 'npm ci, npm test in tests/clients: discord.js, a plain WebSocket, Chromium'
 (cd tests/clients && npm ci --no-audit --no-fund && npm test)
 step_done
 

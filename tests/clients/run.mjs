@@ -5,6 +5,7 @@ import { after, before, describe } from 'node:test';
 import { startProxy } from './lib/proxy.mjs';
 import { startServer } from './lib/server.mjs';
 import { makeWorld } from './lib/world.mjs';
+import accountPage from './scenarios/account-page.mjs';
 import discordJs from './scenarios/discord-js.mjs';
 import dialect from './scenarios/dialect.mjs';
 import gateway from './scenarios/gateway.mjs';
@@ -41,4 +42,5 @@ describe('stock clients', { concurrency: 1 }, () => {
   describe('plain WebSocket', () => gateway(world));
   describe('plain WebSocket: resume', () => gatewayResume(world));
   describe('plain WebSocket: close codes', () => gatewayClose(world));
+  describe('account page in Chromium', () => accountPage(world));
 });

@@ -1,5 +1,5 @@
-//! The two pages this program serves itself: where everything is, and the set-up of the first
-//! administrator.
+//! The pages this program serves itself: where everything is, the set-up of the first
+//! administrator, and what protects one's own account.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +24,16 @@ pub(crate) fn table() -> Table {
             setup_script,
             page("The script of the set-up page"),
         )
+        .get(
+            "/account",
+            account,
+            page("One's own logins, passkeys and codes"),
+        )
+        .get(
+            "/account/page.js",
+            account_script,
+            page("The script of the account page"),
+        )
         .get("/page.css", style, page("The style of these pages"))
         .get("/icon.svg", icon, page("The icon of these pages"))
         .build()
@@ -41,6 +51,20 @@ async fn setup_script(_: Public) -> Response {
     text(
         "text/javascript; charset=utf-8",
         include_str!("pages/setup.js"),
+    )
+}
+
+async fn account(_: Public) -> Response {
+    text(
+        "text/html; charset=utf-8",
+        include_str!("pages/account.html"),
+    )
+}
+
+async fn account_script(_: Public) -> Response {
+    text(
+        "text/javascript; charset=utf-8",
+        include_str!("pages/account.js"),
     )
 }
 

@@ -79,6 +79,7 @@ async fn s24_headers_stand_on_every_answer() -> Result<()> {
     for path in [
         "/",
         "/setup",
+        "/account",
         "/docs/",
         "/livez",
         "/v1/users/@me",
