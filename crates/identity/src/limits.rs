@@ -1,4 +1,4 @@
-//! How often somebody may try: every limit of this context in one table.
+//! How often somebody may try. The limits themselves are declared in `limits_table.rs`.
 //!
 //! Limits on accounts delay and never lock: after the burst each attempt waits longer than the
 //! one before, up to a quarter of an hour. They are counted per *name given at login*, not per
@@ -11,12 +11,9 @@ use std::time::Duration;
 use kernel::{DeviceId, Limiter, Rule, UserId};
 
 use crate::error::{Error, Result};
+use crate::limits_table;
 use crate::secrets::RootKeys;
 use crate::settings::Limits;
-
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Waits of an account's attempts beyond its burst, by level. One level falls back each hour.
 const WAITS: [Rule; 6] = [
@@ -63,17 +60,13 @@ impl OtpLimits {
 
 /// A wish for a one-time password from an address block.
 pub(crate) async fn otp_from(limiter: &dyn Limiter, per_hour: u32, ip: IpAddr) -> Result<()> {
-    take(
-        limiter,
-        Rule::new("otp_address", per_hour, HOUR),
-        &block(ip),
-    )
-    .await
+    let rule = limits_table::OTP_ADDRESS.rule_of(per_hour);
+    take(limiter, rule, &block(ip)).await
 }
 
 /// A login from an address block.
 pub(crate) async fn login_from(limiter: &dyn Limiter, limits: &Limits, ip: IpAddr) -> Result<()> {
-    let rule = Rule::new("login_address", limits.login_address_per_minute, MINUTE);
+    let rule = limits_table::LOGIN_ADDRESS.rule(limits);
     take(limiter, rule, &block(ip)).await
 }
 
@@ -83,11 +76,7 @@ pub(crate) async fn registration_from(
     limits: &Limits,
     ip: IpAddr,
 ) -> Result<()> {
-    let rule = Rule::new(
-        "registration_address",
-        limits.registration_address_per_hour,
-        HOUR,
-    );
+    let rule = limits_table::REGISTRATION.rule(limits);
     take(limiter, rule, &block(ip)).await
 }
 
@@ -97,11 +86,7 @@ pub(crate) async fn validate_from(
     limits: &Limits,
     ip: IpAddr,
 ) -> Result<()> {
-    let rule = Rule::new(
-        "validate_address",
-        limits.validate_address_per_minute,
-        MINUTE,
-    );
+    let rule = limits_table::VALIDATE.rule(limits);
     take(limiter, rule, &block(ip)).await
 }
 
@@ -111,13 +96,17 @@ pub(crate) async fn refresh_of(
     limits: &Limits,
     device: DeviceId,
 ) -> Result<()> {
-    let rule = Rule::new("refresh_device", limits.refresh_device_per_minute, MINUTE);
+    let rule = limits_table::REFRESH.rule(limits);
     take(limiter, rule, &device.to_string()).await
 }
 
 /// A wish of a user to be somebody's friend.
-pub(crate) async fn friend_request_of(limiter: &dyn Limiter, user: UserId) -> Result<()> {
-    let rule = Rule::new("friend_requests", 100, DAY);
+pub(crate) async fn friend_request_of(
+    limiter: &dyn Limiter,
+    limits: &Limits,
+    user: UserId,
+) -> Result<()> {
+    let rule = limits_table::FRIEND_REQUESTS.rule(limits);
     take(limiter, rule, &user.to_string()).await
 }
 
@@ -130,7 +119,7 @@ pub(crate) async fn login_of(
     keys: &RootKeys,
     name: &str,
 ) -> Result<()> {
-    let burst = Rule::new("login_account", limits.login_account_per_hour, HOUR);
+    let burst = limits_table::LOGIN_ACCOUNT.rule(limits);
     delayed(limiter, burst, keys.limiter_key(name)).await
 }
 
@@ -141,15 +130,15 @@ pub(crate) async fn login_of_device(
     keys: &RootKeys,
     device: DeviceId,
 ) -> Result<()> {
-    let burst = Rule::new("login_known_device", limits.login_account_per_hour, HOUR);
+    let burst = limits_table::LOGIN_KNOWN_DEVICE.rule(limits);
     // Spaces are in no name given at login, so the waits of the two cannot meet.
     let key = keys.limiter_key(&format!("known device {device}"));
     delayed(limiter, burst, key).await
 }
 
 /// Whether one more event of credential stuffing is written: an attack must not fill the outbox.
-pub(crate) async fn stuffing_event(limiter: &dyn Limiter) -> bool {
-    let rule = Rule::new("stuffing_events", 10, HOUR);
+pub(crate) async fn stuffing_event(limiter: &dyn Limiter, limits: &Limits) -> bool {
+    let rule = limits_table::STUFFING_EVENTS.rule(limits);
     limiter.take(rule, "all", 1).await.allowed
 }
 
@@ -161,8 +150,7 @@ pub(crate) async fn second_factor_of(
     keys: &RootKeys,
     user: UserId,
 ) -> Result<()> {
-    let most = limits.second_factor_account_per_hour;
-    let burst = Rule::new("second_factor_account", most, HOUR);
+    let burst = limits_table::SECOND_FACTOR.rule(limits);
     // Spaces are in no name given at login, so the waits of the two cannot meet.
     let key = keys.limiter_key(&format!("second factor {user}"));
     delayed(limiter, burst, key).await
@@ -250,5 +238,55 @@ mod tests {
         assert_eq!(block("::ffff:203.0.113.7"), block("203.0.113.1"));
         assert_eq!(block("2001:db8:1:2::1"), block("2001:db8:1:2:ffff::9"));
         assert_ne!(block("2001:db8:1:2::1"), block("2001:db8:1:3::1"));
+    }
+
+    #[tokio::test]
+    async fn every_limit_refuses_one_too_many_and_says_until_when() {
+        let clock = kernel::ManualClock::new(jiff::Timestamp::UNIX_EPOCH);
+        let limiter = infra::limiter::LocalLimiter::new(clock, 1_000);
+        let limits = Limits::default();
+        for limit in limits_table::LIMITS {
+            assert!(limit.then.contains("429") || limit.then.len() > 10);
+            if limit.counted != limits_table::Counted::Limiter {
+                continue;
+            }
+            let rule = limit.rule(&limits);
+            for _ in 0..rule.burst {
+                take(&*limiter, rule, "somebody").await.unwrap();
+            }
+            let error = take(&*limiter, rule, "somebody").await.unwrap_err();
+            let failure = kernel::Failure::from(error);
+            let wait = failure.retry_after.unwrap();
+            assert_eq!(failure.row.code, "RATE_LIMITED", "{}", limit.name);
+            assert!(wait > Duration::ZERO && wait <= limit.per, "{}", limit.name);
+            take(&*limiter, rule, "somebody else").await.unwrap();
+        }
+        for wait in WAITS {
+            let failure = kernel::Failure::from(refused(wait));
+            assert_eq!(failure.retry_after, Some(wait.per));
+        }
+    }
+
+    #[test]
+    fn names_of_limits_are_unique_and_figures_are_those_in_force() {
+        let mut names: Vec<&str> = limits_table::LIMITS
+            .iter()
+            .map(|limit| limit.name)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), limits_table::LIMITS.len());
+        let most = |name: &str| {
+            let limit = limits_table::LIMITS.iter().find(|limit| limit.name == name);
+            limit.unwrap().rule(&Limits::default())
+        };
+        let failures = most("otp_failures").burst;
+        assert_eq!(i32::try_from(failures).unwrap(), OTP.failures_per_day);
+        let lookups = most("phone_lookups").burst;
+        assert_eq!(i32::try_from(lookups).unwrap(), crate::LOOKUPS_PER_DAY);
+        let stuffing = most("login_stuffing");
+        let pairs = usize::try_from(stuffing.burst).unwrap();
+        assert_eq!(pairs, crate::stuffing::NETWORK_PAIRS);
+        assert_eq!(stuffing.per, crate::stuffing::WINDOW.unsigned_abs());
     }
 }

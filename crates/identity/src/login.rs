@@ -158,7 +158,7 @@ impl Identity {
             sign = sign.word(),
             "credential stuffing: a network is refused for an hour"
         );
-        if limits::stuffing_event(&*self.limiter).await {
+        if limits::stuffing_event(&*self.limiter, &self.settings.limits).await {
             let tx = self.db.begin().await?;
             let mut events = Events::new(&self.ids, now, None);
             events.stuffing_noticed(sign.word())?;

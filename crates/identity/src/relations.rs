@@ -136,7 +136,7 @@ impl Identity {
             return Err(Error::Yourself);
         }
         if wish == Wish::Befriend {
-            limits::friend_request_of(&*self.limiter, user).await?;
+            limits::friend_request_of(&*self.limiter, &self.settings.limits, user).await?;
         }
         let now = self.clock.now();
         let tx = self.db.begin().await?;

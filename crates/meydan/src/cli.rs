@@ -18,6 +18,7 @@ mod deploy;
 mod doctor;
 mod exit;
 mod key;
+mod limits;
 mod local;
 mod metrics;
 mod migrate;
@@ -117,6 +118,8 @@ enum Command {
     Openapi(openapi::Openapi),
     /// Print every error code
     Problems(problems::Problems),
+    /// Print every limit on attempts
+    Limits(limits::Limits),
     /// Print every metric
     Metrics(metrics::Metrics),
     /// Measure a server on this computer
@@ -207,6 +210,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Fail> {
     match command {
         Command::Config(config) => config.run(context),
         Command::Problems(problems) => problems.run(context),
+        Command::Limits(limits) => limits.run(context),
         Command::Metrics(metrics) => metrics.run(context),
         Command::Bench(bench) => bench.run(),
         Command::Completion(completion) => completion.run(context),

@@ -18,6 +18,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("docs/meydan.sample.toml", &["config", "sample"]),
     ("docs/errors.md", &["problems"]),
     ("docs/metrics.md", &["metrics"]),
+    ("docs/security/limits.md", &["limits"]),
 ];
 
 pub(crate) fn write() -> anyhow::Result<Outcome> {
