@@ -7,6 +7,7 @@ mod bus;
 mod cache;
 mod fanout;
 mod limiter;
+mod objects;
 mod senders;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use bus::bus;
 pub use cache::cache;
 pub use fanout::fanout;
 pub use limiter::limiter;
+pub use objects::objects;
 pub use senders::{mail, sms};
 
 /// How long a suite waits for anything before it calls it lost.

@@ -4,6 +4,7 @@ mod bus;
 mod cache;
 mod fanout;
 mod limiter;
+mod objects;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
