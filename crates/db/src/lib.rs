@@ -31,6 +31,7 @@ pub mod once;
 pub mod outbox;
 mod pool;
 pub mod prepare;
+pub mod privacy;
 pub mod private;
 mod purge;
 mod sql;
