@@ -24,6 +24,9 @@ pub const INSTALLED: &str = "applications.installed.v1";
 /// It was taken out.
 pub const UNINSTALLED: &str = "applications.uninstalled.v1";
 
+/// Nothing is left of a user here but an id. The key is the user.
+pub const USER_ERASED: &str = "applications.user_erased.v1";
+
 /// All of them.
 pub const EVENTS: &[&str] = &[
     APPLICATION_CREATED,
@@ -32,6 +35,7 @@ pub const EVENTS: &[&str] = &[
     TOKEN_RESET,
     INSTALLED,
     UNINSTALLED,
+    USER_ERASED,
 ];
 
 const MEMBER_LEFT: &str = "communities.member_left.v1";

@@ -29,6 +29,7 @@ mod installs;
 mod jobs;
 mod keys;
 mod model;
+mod personal_data;
 mod sql;
 
 use std::sync::Arc;
@@ -47,6 +48,10 @@ pub use model::{
 
 /// The context's schema.
 pub(crate) const SCHEMA: &str = "applications";
+
+/// What is stored about people here.
+pub static PRIVACY: db::privacy::PrivacyFile =
+    db::privacy::PrivacyFile::new(SCHEMA, include_str!("../privacy.toml"));
 
 /// The context's migrations.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
@@ -129,7 +134,7 @@ pub fn module(this: &Arc<Applications>) -> runtime::Module {
         name: SCHEMA,
         routes: table(Arc::clone(this)).router(),
         jobs: jobs::jobs(this),
-        consumers: vec![events::consumer(this)],
+        consumers: vec![events::consumer(this), personal_data::consumer(this)],
         health: vec![runtime::Check::required(
             "applications.database",
             move || {

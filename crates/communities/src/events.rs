@@ -37,6 +37,9 @@ pub const MEMBER_LEFT: &str = "communities.member_left.v1";
 /// Rights changed: what was computed at an older epoch is void.
 pub const ACCESS_CHANGED: &str = "communities.access_changed.v1";
 
+/// Nothing is left of a user here but an id. The key is the user.
+pub const USER_ERASED: &str = "communities.user_erased.v1";
+
 /// All of them.
 pub const EVENTS: &[&str] = &[
     COMMUNITY_CREATED,
@@ -52,6 +55,7 @@ pub const EVENTS: &[&str] = &[
     MEMBER_UPDATED,
     MEMBER_LEFT,
     ACCESS_CHANGED,
+    USER_ERASED,
 ];
 
 /// Gateway intents, as bit positions.

@@ -37,6 +37,7 @@ mod jobs;
 mod members;
 mod model;
 mod overwrites;
+mod personal_data;
 mod publish;
 mod requests;
 mod rights;
@@ -68,6 +69,10 @@ use publish::Publisher;
 
 /// The context's schema.
 pub(crate) const SCHEMA: &str = "communities";
+
+/// What is stored about people here.
+pub static PRIVACY: db::privacy::PrivacyFile =
+    db::privacy::PrivacyFile::new(SCHEMA, include_str!("../privacy.toml"));
 
 /// The context's migrations.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
@@ -151,7 +156,7 @@ pub fn module(this: &Arc<Communities>) -> runtime::Module {
         name: SCHEMA,
         routes: table(Arc::clone(this)).router(),
         jobs: jobs::jobs(this),
-        consumers: Vec::new(),
+        consumers: vec![personal_data::consumer(this)],
         health: vec![runtime::Check::required(
             "communities.database",
             move || {

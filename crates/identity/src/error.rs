@@ -187,6 +187,12 @@ pub enum Error {
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] infra::cache::CacheError),
+    /// The object store failed.
+    #[error(transparent)]
+    Objects(#[from] infra::objects::ObjectError),
+    /// Another context failed.
+    #[error(transparent)]
+    Context(Failure),
     /// No identifier could be made.
     #[error(transparent)]
     Id(#[from] kernel::IdError),
@@ -377,7 +383,8 @@ impl Error {
             Error::PreconditionRequired => &PRECONDITION_REQUIRED,
             Error::Stale => &STALE,
             Error::Database(_) | Error::Id(_) | Error::Secret(_) | Error::Broken(_) => &INTERNAL,
-            Error::Cache(_) => &UNAVAILABLE,
+            Error::Cache(_) | Error::Objects(_) => &UNAVAILABLE,
+            Error::Context(failure) => failure.row,
             other => other.row_of_proof(),
         }
     }
@@ -420,6 +427,7 @@ impl From<Error> for Failure {
             // These know by themselves whether to come back later.
             Error::Database(error) => error.into(),
             Error::Id(error) => error.into(),
+            Error::Context(failure) => failure,
             Error::Busy => row.fail().retry_after(Duration::from_secs(1)),
             Error::RateLimited { limit, retry_after } => {
                 row.fail().retry_after(retry_after).because(limit)

@@ -40,6 +40,8 @@ pub const RELATIONSHIP_CHANGED: &str = "identity.relationship_changed.v1";
 /// pairs (`network`), or by a few names while many networks do (`wave`). At most ten in an hour.
 pub const STUFFING_NOTICED: &str = "identity.stuffing_noticed.v1";
 
+/// The time of an account is up: every context erases what it stores about the user. `{user_id}`
+pub const ERASURE_DUE: &str = contracts::privacy::ERASURE_DUE;
 /// A text that people agree to was published by a member of staff. `{purpose, text_version}`
 pub const TEXT_PUBLISHED: &str = "identity.text_published.v1";
 /// An API key was made. `{key_id, scopes}`
@@ -66,6 +68,7 @@ pub const EVENTS: &[&str] = &[
     PASSKEY_COUNT_FELL,
     CONSENT_CHANGED,
     RELATIONSHIP_CHANGED,
+    ERASURE_DUE,
     TEXT_PUBLISHED,
     API_KEY_CREATED,
     API_KEY_REVOKED,
@@ -206,6 +209,10 @@ impl<'a> Events<'a> {
     ) -> Result<()> {
         let data = json!({"user_id": user, "other_id": other, "kind": kind});
         self.push(RELATIONSHIP_CHANGED, user, data)
+    }
+
+    pub(crate) fn erasure_due(&mut self, user: UserId) -> Result<()> {
+        self.push(ERASURE_DUE, user, json!({"user_id": user}))
     }
 
     pub(crate) fn text_published(

@@ -8,6 +8,7 @@ mod factors;
 mod otp;
 mod passkeys;
 mod people;
+mod personal_data;
 mod staff;
 mod users;
 
@@ -37,7 +38,8 @@ pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = dialect_routes(profile_routes(auth_routes(routes)));
     let routes = relationship_routes(people_routes(routes));
     let routes = consents::routes(staff::routes(api_keys::routes(routes)));
-    passkeys::routes(factors::routes(code_routes(routes))).build()
+    let routes = passkeys::routes(factors::routes(code_routes(routes)));
+    personal_data::routes(routes).build()
 }
 
 fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {

@@ -26,6 +26,7 @@ const BUDGETS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(crate) fn jobs(identity: &Arc<Identity>) -> Vec<Job> {
     let (rotate, purge) = (Arc::clone(identity), Arc::clone(identity));
     let phones = Arc::clone(identity);
+    let (exports, erasures) = (Arc::clone(identity), Arc::clone(identity));
     vec![
         Job::new(
             "identity.rotate_keys",
@@ -42,6 +43,14 @@ pub(crate) fn jobs(identity: &Arc<Identity>) -> Vec<Job> {
         Job::new("identity.phone_keys", Duration::from_secs(60), move || {
             let identity = Arc::clone(&phones);
             async move { identity.keep_phone_keys().await.map_err(Failure::from) }
+        }),
+        Job::new("identity.exports", Duration::from_secs(15), move || {
+            let identity = Arc::clone(&exports);
+            async move { identity.run_exports().await.map_err(Failure::from) }
+        }),
+        Job::new("identity.erasures", Duration::from_secs(300), move || {
+            let identity = Arc::clone(&erasures);
+            async move { identity.run_erasures().await.map_err(Failure::from) }
         }),
     ]
 }

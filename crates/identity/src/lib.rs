@@ -39,8 +39,10 @@ mod consents;
 mod contacts;
 mod demo;
 mod devices;
+mod erasure;
 pub mod error;
 pub mod events;
+mod exports;
 mod factors;
 mod http;
 mod impersonation;
@@ -78,13 +80,16 @@ mod totp;
 mod users;
 mod visibility;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use contracts::PersonalData;
 use contracts::identity::User;
+use db::privacy::PrivacyFile;
 use infra::cache::Cache;
 use infra::fanout::Fanout;
 use infra::mail::Mail;
+use infra::objects::Objects;
 use infra::sms::{Sms, Verify};
 use kernel::{Ids, Limiter, SharedClock, SharedRng, UserId};
 use runtime::{Blocking, Check, Consumer, Module};
@@ -98,6 +103,7 @@ pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
 pub use devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
+pub use exports::Export;
 pub use impersonation::{Impersonated, Impersonation};
 pub use keys::Rotation;
 pub use limits_table::{COLUMNS as LIMIT_COLUMNS, Counted, LIMITS, Limit, Most, Whose};
@@ -126,6 +132,9 @@ pub use visibility::{Privacy, PrivacyChange, Whom};
 
 /// The schema of this context.
 pub const SCHEMA: &str = "identity";
+
+/// What is stored about people here.
+pub static PRIVACY: PrivacyFile = PrivacyFile::new(SCHEMA, include_str!("../privacy.toml"));
 
 /// The schema's history, oldest first.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
@@ -199,6 +208,8 @@ pub struct Deps {
     pub cache: Arc<dyn Cache>,
     /// Who carries messages to people.
     pub senders: Senders,
+    /// Keeps exports.
+    pub objects: Arc<dyn Objects>,
     /// Values of the configuration.
     pub settings: Settings,
 }
@@ -235,6 +246,9 @@ pub struct Identity {
     relying_party: Option<relying_party::RelyingParty>,
     stuffing: stuffing::Stuffing,
     chat_cache: moka::sync::Cache<UserId, User>,
+    objects: Arc<dyn Objects>,
+    /// Who else stores something about people; they hold us, hence weakly.
+    contexts: OnceLock<Vec<Weak<dyn PersonalData>>>,
 }
 
 /// Puts the context together; touches no database.
@@ -261,6 +275,8 @@ pub fn build(deps: Deps) -> Arc<Identity> {
             .max_capacity(CACHED_USERS)
             .time_to_live(CACHED_FOR)
             .build(),
+        objects: deps.objects,
+        contexts: OnceLock::new(),
         db: deps.db,
         ids: deps.ids,
         clock: deps.clock,
@@ -293,11 +309,18 @@ pub fn module(identity: Arc<Identity>) -> Module {
     Module {
         name: SCHEMA,
         jobs: jobs::jobs(&identity),
-        consumers: vec![Consumer {
-            name: "identity.card_cache",
-            kinds: events::CARD_KINDS,
-            handler: Arc::new(events::CardCache(Arc::downgrade(&identity))),
-        }],
+        consumers: vec![
+            Consumer {
+                name: "identity.card_cache",
+                kinds: events::CARD_KINDS,
+                handler: Arc::new(events::CardCache(Arc::downgrade(&identity))),
+            },
+            Consumer {
+                name: "identity.erasures",
+                kinds: erasure::ANSWERS,
+                handler: Arc::new(erasure::Answers(Arc::downgrade(&identity))),
+            },
+        ],
         health: vec![Check::required("identity.keys", move || {
             let identity = Arc::clone(&health);
             async move {

@@ -97,7 +97,8 @@ pub(crate) fn is_username(name: &str) -> bool {
 
 /// Whether the program keeps this name for itself.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    RESERVED_NAMES.contains(&name)
+    // Erased accounts are called so; whoever took such a name could keep another from being erased.
+    RESERVED_NAMES.contains(&name) || name.starts_with("erased_")
 }
 
 /// The username `wish` becomes when its owner did not choose one: its plain letters, or with the

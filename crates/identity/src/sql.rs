@@ -7,6 +7,8 @@ pub(crate) mod api_keys;
 pub(crate) mod consents;
 pub(crate) mod demo;
 pub(crate) mod devices;
+pub(crate) mod erasures;
+pub(crate) mod exports;
 pub(crate) mod factors;
 pub(crate) mod impersonations;
 pub(crate) mod keys;
@@ -28,6 +30,8 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         address_book::ALL,
         demo::ALL,
         devices::ALL,
+        erasures::ALL,
+        exports::ALL,
         factors::ALL,
         impersonations::ALL,
         keys::ALL,

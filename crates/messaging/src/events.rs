@@ -20,8 +20,16 @@ pub const MESSAGE_UPDATED: &str = "messaging.message_updated.v1";
 /// A message was deleted. `{channel_id, community_id?, id, author_id, seq, ev}`
 pub const MESSAGE_DELETED: &str = "messaging.message_deleted.v1";
 
+/// Nothing is left of a user here but an id. The key is the user.
+pub const USER_ERASED: &str = "messaging.user_erased.v1";
+
 /// Every event this build emits.
-pub const EVENTS: &[&str] = &[MESSAGE_CREATED, MESSAGE_UPDATED, MESSAGE_DELETED];
+pub const EVENTS: &[&str] = &[
+    MESSAGE_CREATED,
+    MESSAGE_UPDATED,
+    MESSAGE_DELETED,
+    USER_ERASED,
+];
 
 const CHANNEL_CREATED: &str = "communities.channel_created.v1";
 const CHANNEL_DELETED: &str = "communities.channel_deleted.v1";

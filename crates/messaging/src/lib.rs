@@ -41,6 +41,7 @@ mod mentions;
 mod messages;
 mod metrics_table;
 mod model;
+mod personal_data;
 mod places;
 mod slow_mode;
 mod sql;
@@ -69,6 +70,10 @@ pub use writer::Settings;
 
 /// The schema of this context.
 pub const SCHEMA: &str = "messaging";
+
+/// What is stored about people here.
+pub static PRIVACY: db::privacy::PrivacyFile =
+    db::privacy::PrivacyFile::new(SCHEMA, include_str!("../privacy.toml"));
 
 /// The schema's history, oldest first.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
@@ -176,6 +181,7 @@ pub fn module(messaging: Arc<Messaging>) -> Module {
         name: SCHEMA,
         jobs: jobs::jobs(&messaging),
         consumers: vec![
+            personal_data::consumer(&messaging),
             Consumer {
                 name: events::CHANNELS,
                 kinds: events::CHANNEL_KINDS,

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use contracts::Credentials;
+use contracts::{Credentials, PersonalData};
 use infra::bus::{Bus, LocalBus};
 use infra::cache::{Cache, LocalCache};
 use infra::fanout::{Fanout, LocalFanout};
 use infra::limiter::LocalLimiter;
+use infra::objects::{DiskObjects, MemoryObjects, Objects};
 use kernel::{Failure, Ids, Limiter, SharedClock, SharedRng, SystemClock, SystemRng, WorkerSlot};
 use runtime::{Job, Lifecycle, Metric, Module};
 use secrecy::SecretString;
@@ -111,6 +112,7 @@ struct Ground {
     limiter: Arc<dyn Limiter>,
     cache: Arc<dyn Cache>,
     carriers: Carriers,
+    objects: Arc<dyn Objects>,
     lifecycle: Lifecycle,
     /// When the last request is answered: later than the begin of draining.
     end: CancellationToken,
@@ -132,6 +134,8 @@ impl Ground {
             limiter: LocalLimiter::new(Arc::clone(&clock), LIMITER_KEYS),
             cache: LocalCache::new(Arc::clone(&clock), CACHE_ENTRIES),
             carriers: Carriers::default(),
+            // Whoever serves keeps them on disk, see `leased`.
+            objects: MemoryObjects::new(0),
             clock,
             lifecycle,
             end,
@@ -141,6 +145,7 @@ impl Ground {
     /// The same over a database, with a worker number that is leased until `end`: later than the
     /// begin of draining, because requests in progress need ids.
     async fn leased(
+        config: &Config,
         parts: &Parts,
         lifecycle: &Lifecycle,
         end: &CancellationToken,
@@ -148,7 +153,11 @@ impl Ground {
         let db = db::Db::connect(&parts.database)?;
         let (slot, keeper) = db::worker::lease(&db, Arc::new(SystemClock)).await?;
         runtime::spawn(lifecycle, "db.worker_number", keeper.run(end.clone()));
-        Ok(Self::new(db, slot, lifecycle.clone(), end.clone()))
+        let ground = Self::new(db, slot, lifecycle.clone(), end.clone());
+        Ok(Ground {
+            objects: DiskObjects::new(config.storage.data_dir.join("objects")),
+            ..ground
+        })
     }
 }
 
@@ -224,6 +233,9 @@ impl Contexts {
             settings: applications::Settings::new(keys.applications),
         });
         let audit = audit_of(ground, keys.audit);
+        let parts: [Arc<dyn PersonalData>; 3] =
+            [communities.clone(), messaging.clone(), applications.clone()];
+        identity.take_part(parts.iter().map(Arc::downgrade).collect());
         Contexts {
             identity,
             communities,
@@ -275,6 +287,7 @@ fn identity_of(ground: &Ground, settings: identity::Settings) -> Arc<identity::I
         limiter: Arc::clone(&ground.limiter),
         cache: Arc::clone(&ground.cache),
         senders: ground.carriers.senders.clone(),
+        objects: Arc::clone(&ground.objects),
         settings,
     })
 }
@@ -324,7 +337,7 @@ pub(crate) async fn identity(
     parts: &Parts,
 ) -> Result<Arc<identity::Identity>, Error> {
     let lifecycle = Lifecycle::new();
-    let ground = Ground::leased(parts, &lifecycle, lifecycle.soft()).await?;
+    let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
     let ground = ground.with_carriers(config).await?;
     let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
     identity.prepare().await?;
@@ -332,9 +345,9 @@ pub(crate) async fn identity(
 }
 
 /// The audit chain alone, for commands of the operator.
-pub(crate) async fn audit(parts: &Parts) -> Result<Arc<audit::Audit>, Error> {
+pub(crate) async fn audit(config: &Config, parts: &Parts) -> Result<Arc<audit::Audit>, Error> {
     let lifecycle = Lifecycle::new();
-    let ground = Ground::leased(parts, &lifecycle, lifecycle.soft()).await?;
+    let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
     Ok(audit_of(&ground, audit::Key::derive(&parts.root_secret)?))
 }
 
@@ -348,7 +361,7 @@ pub(crate) async fn start(
     // fails drops the guard.
     let end = lifecycle.hard().child_token();
     let guard = end.clone().drop_guard();
-    let ground = Ground::leased(&parts, &lifecycle, &end).await?;
+    let ground = Ground::leased(config, &parts, &lifecycle, &end).await?;
     let ground = ground.with_carriers(config).await?;
     let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
     identity.prepare().await?;

@@ -37,6 +37,7 @@ mod identify;
 mod machine;
 mod metrics_table;
 mod node;
+mod personal_data;
 mod ready;
 mod rights;
 mod ring;
@@ -70,6 +71,10 @@ pub use command::fuzz_command;
 pub use error::ERRORS;
 pub use metrics_table::METRICS;
 pub use settings::Settings;
+
+/// What is stored about people here.
+pub static PRIVACY: db::privacy::PrivacyFile =
+    db::privacy::PrivacyFile::new("realtime", include_str!("../privacy.toml"));
 
 /// The schema of this context.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
@@ -203,7 +208,7 @@ impl Realtime {
             name: "realtime",
             routes: self.table().router(),
             jobs: Vec::new(),
-            consumers: Vec::new(),
+            consumers: vec![personal_data::consumer(&self.node.db)],
             health: vec![room],
         }
     }
@@ -302,6 +307,12 @@ fn start_worker(
         }
     })
     .map_err(|error| kernel::failure::INTERNAL.fail().because(error))
+}
+
+/// The subscription on accounts whose time is up, for the test that needs no gateway.
+#[doc(hidden)]
+pub fn eraser(db: &db::Db) -> runtime::Consumer {
+    personal_data::consumer(db)
 }
 
 /// Every statement of the crate, for the test that prepares each.

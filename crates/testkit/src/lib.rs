@@ -10,6 +10,7 @@ pub mod fakes;
 pub mod gateway;
 pub mod http;
 mod issuers;
+pub mod privacy;
 pub mod servers;
 
 pub use database::{TestDb, prepare_all};

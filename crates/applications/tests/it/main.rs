@@ -9,6 +9,8 @@ mod installs;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod personal_data;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod tokens;

@@ -8,6 +8,8 @@ use super::channels::NamedRow;
 use crate::model::MemberRow;
 
 pub(crate) const ALL: &[&Sql] = &[
+    &OWNS_PEOPLED,
+    &DELETE_EVERYWHERE,
     &FIND_MEMBER,
     &LIST_MEMBERS_OF_VIEWER,
     &LIST_MEMBERS_BY_IDS,
@@ -289,4 +291,39 @@ const DELETE_BAN: Sql = Sql::new(
 
 pub(crate) async fn delete_ban(tx: &Tx, community: CommunityId, user: UserId) -> Result<u64> {
     DELETE_BAN.bind(&community).bind(&user).execute(tx).await
+}
+
+// By the index on user_id.
+const OWNS_PEOPLED: Sql = Sql::new(
+    "communities.owns_peopled_community",
+    "SELECT EXISTS (SELECT 1
+                      FROM communities.members m
+                      JOIN communities.communities c ON c.id = m.community_id
+                     WHERE m.user_id = $1
+                       AND c.owner_id = $1
+                       AND c.deleted_at IS NULL
+                       AND c.member_count > 1)",
+);
+
+/// Whether a user owns a community in which there are others.
+pub(crate) async fn owns_peopled_community(db: &db::Db, user: UserId) -> Result<bool> {
+    OWNS_PEOPLED.bind(&user).scalar(db).await
+}
+
+// By the index on user_id. Sockets that follow a community see by its `rev` that something changed.
+const DELETE_EVERYWHERE: Sql = Sql::new(
+    "communities.delete_member_everywhere",
+    "WITH gone AS (
+       DELETE FROM communities.members
+        WHERE user_id = $1
+       RETURNING community_id)
+     UPDATE communities.communities c
+        SET member_count = greatest(c.member_count - 1, 0), rev = c.rev + 1
+       FROM gone g
+      WHERE c.id = g.community_id",
+);
+
+/// Takes a user out of every community.
+pub(crate) async fn delete_everywhere(tx: &Tx, user: UserId) -> Result<u64> {
+    DELETE_EVERYWHERE.bind(&user).execute(tx).await
 }

@@ -17,6 +17,8 @@ mod matrix;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod personal_data;
+#[cfg(test)]
 mod roles;
 #[cfg(test)]
 mod statements;

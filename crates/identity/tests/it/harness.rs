@@ -142,6 +142,7 @@ impl House {
             limiter: LocalLimiter::new(Arc::clone(&shared), 100_000),
             cache: LocalCache::new(Arc::clone(&shared), 1_000),
             senders,
+            objects: infra::objects::MemoryObjects::new(1024 * 1024),
             settings,
         });
         identity.prepare().await.unwrap();
@@ -195,6 +196,7 @@ impl House {
             limiter: LocalLimiter::new(Arc::clone(&clock), 1_000),
             cache: LocalCache::new(clock, 1_000),
             senders,
+            objects: infra::objects::MemoryObjects::new(1024 * 1024),
             settings,
         })
     }

@@ -145,5 +145,14 @@ async fn the_module_offers_jobs_health_and_routes() {
         (check.probe)().await.unwrap();
     }
     let names: Vec<&str> = module.jobs.iter().map(|job| job.name).collect();
-    assert_eq!(names, ["identity.rotate_keys", "identity.purge"]);
+    assert_eq!(
+        names,
+        [
+            "identity.rotate_keys",
+            "identity.purge",
+            "identity.phone_keys",
+            "identity.exports",
+            "identity.erasures"
+        ]
+    );
 }

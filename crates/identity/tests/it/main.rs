@@ -23,6 +23,7 @@ mod otp_limits;
 mod pages;
 mod passkeys;
 mod passwords;
+mod personal_data;
 mod post;
 mod profile;
 mod refresh;

@@ -4,9 +4,9 @@ mod bus;
 mod cache;
 mod fanout;
 mod limiter;
-mod objects;
 #[cfg(test)]
 mod mail;
+mod objects;
 #[cfg(test)]
 mod outbound;
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod direct;
 #[cfg(test)]
 mod partitions;
 #[cfg(test)]
+mod personal_data;
+#[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod recovery;

@@ -34,7 +34,7 @@ impl Audit {
         let config = context.load_local(Vec::new())?.config;
         let local = Local::open(&config).await?;
         let done = match parts(&config, &local).await {
-            Ok(parts) => match crate::compose::audit(&parts).await {
+            Ok(parts) => match crate::compose::audit(&config, &parts).await {
                 Ok(chain) => self.on(context, &chain).await,
                 Err(error) => Err(anyhow::Error::from(error).into()),
             },

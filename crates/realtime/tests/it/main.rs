@@ -16,6 +16,9 @@ mod identify;
 mod limits;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod personal_data;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod races;
