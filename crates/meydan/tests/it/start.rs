@@ -53,6 +53,37 @@ async fn second_owner_of_the_data_is_refused_and_told_who_holds_it() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_told_with_its_holder_and_the_way_out() -> Result<()> {
+    let home = Home::new("taken")?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port();
+    let up = |arguments: &[&str]| -> Result<(Option<i32>, String)> {
+        let mut command = meydan(home.path());
+        command.args(["up", "--data"]).arg(home.data());
+        let output = command.args(arguments).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.code(), said))
+    };
+    let holder = format!("127.0.0.1:{port} is already in use by");
+    let pid = format!("(pid {})", std::process::id());
+    let (grpc, free) = (format!("grpc.port={port}"), home.port.to_string());
+    for (arguments, way_out) in [
+        (&["--port", &port.to_string()][..], "meydan up --port "),
+        (
+            &["--port", &free, "--set", &grpc],
+            "meydan up --set grpc.port=",
+        ),
+    ] {
+        let (code, said) = up(arguments)?;
+        assert_eq!(code, Some(5), "{said}");
+        for part in [holder.as_str(), &pid, way_out] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_root_key_is_told_and_never_replaced() -> Result<()> {
     let home = Home::new("lost-key")?;
     home.start().await?.stop()?;

@@ -234,6 +234,14 @@ fn conveniences_follow_from_a_loopback_installation() {
         (false, required, "http://127.0.0.1:3000".to_owned())
     );
     assert_eq!(
+        facts(&["grpc.listen=0.0.0.0"]),
+        (false, required, "http://127.0.0.1:3000".to_owned())
+    );
+    assert_eq!(
+        facts(&["grpc.listen=0.0.0.0", "grpc.enabled=false"]),
+        (true, off, "http://127.0.0.1:3000".to_owned())
+    );
+    assert_eq!(
         facts(&["http.public_url=https://meydan.example"]),
         (false, required, "https://meydan.example".to_owned())
     );

@@ -111,6 +111,31 @@ fn development_mode_never_reaches_others() {
 }
 
 #[test]
+fn grpc_is_no_wider_than_the_rest() {
+    let folder = Folder::new();
+    let wide = ("MEYDAN_GRPC__LISTEN", "0.0.0.0");
+    let on = ("AUTH_DEV_MODE", "true");
+    let up = up(&[]);
+    assert_eq!(codes(&folder, &up, &[wide]), Vec::<&str>::new());
+    assert_eq!(codes(&folder, &up, &[wide, on]), ["config.dev_mode"]);
+    let prod = ("MEYDAN_ENV", "prod");
+    let https = ("MEYDAN_HTTP__PUBLIC_URL", "https://meydan.example");
+    let proxy = ("MEYDAN_HTTP__TRUSTED_PROXIES", "10.0.0.0/8");
+    assert_eq!(
+        codes(&folder, &up, &[prod, https, wide]),
+        ["config.prod_bind"]
+    );
+    assert_eq!(
+        codes(&folder, &up, &[prod, https, wide, proxy]),
+        Vec::<&str>::new()
+    );
+    for (port, expected) in [("3000", &["config.combination"][..]), ("0", &[])] {
+        let port = ("MEYDAN_GRPC__PORT", port);
+        assert_eq!(codes(&folder, &up, &[port]), expected);
+    }
+}
+
+#[test]
 fn metrics_stay_on_internal_addresses() {
     let folder = Folder::new();
     let https = ("MEYDAN_HTTP__PUBLIC_URL", "https://meydan.example");
