@@ -98,13 +98,13 @@ fn code_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             .body::<otp::OtpRequest>()
             .returns::<otp::OtpResponse>(202)
             .errors(&[&error::PHONE_INVALID, &error::EMAIL_INVALID, &error::COUNTRY_NOT_ALLOWED,
-                &error::CHANNEL_UNAVAILABLE, &error::BUSY, &UNAUTHENTICATED, &FORBIDDEN]))
+                &error::CHANNEL_UNAVAILABLE, &RATE_LIMITED, &error::BUSY, &UNAUTHENTICATED, &FORBIDDEN]))
         .post("/v1/auth/otp/verify", otp::verify, public("Log in with a one-time password").served_when_full()
             .describe("A code works once and may be tried five times. An account made here has a username of `u` and letters, until its owner chooses one.")
             .body::<otp::VerifyRequest>()
             .returns::<LoggedIn>(200)
             .errors(&[&error::OTP_INVALID, &error::SECOND_FACTOR_REQUIRED, &error::REGISTRATION_LOCKED,
-                &error::CHANNEL_UNAVAILABLE]))
+                &error::CHANNEL_UNAVAILABLE, &RATE_LIMITED]))
 }
 
 fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
@@ -143,6 +143,7 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
                     &error::PASSWORD_TOO_WEAK,
                     &error::INVALID_CREDENTIALS,
                     &error::STEP_UP_REQUIRED,
+                    &RATE_LIMITED,
                     &error::BUSY,
                 ]),
         )

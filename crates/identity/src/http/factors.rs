@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kernel::FieldError;
-use kernel::failure::NOT_FOUND;
+use kernel::failure::{NOT_FOUND, RATE_LIMITED};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +41,7 @@ fn login(routes: Table) -> Table {
             .errors(&[
                 &error::MFA_TOKEN_INVALID,
                 &error::SECOND_FACTOR_INVALID,
+                &RATE_LIMITED,
                 &error::BUSY,
             ]),
     )
@@ -61,7 +62,12 @@ fn totp(routes: Table) -> Table {
             change("Turn the authenticator app on with its first code")
                 .body::<CodeRequest>()
                 .returns::<RecoveryCodes>(200)
-                .errors(&[&error::TOTP_INVALID, &error::TOTP_ALREADY_ON, &error::BUSY]),
+                .errors(&[
+                    &error::TOTP_INVALID,
+                    &error::TOTP_ALREADY_ON,
+                    &RATE_LIMITED,
+                    &error::BUSY,
+                ]),
         )
         .delete(
             "/v1/users/@me/totp",

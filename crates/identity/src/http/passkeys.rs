@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kernel::failure::NOT_FOUND;
+use kernel::failure::{NOT_FOUND, RATE_LIMITED};
 use kernel::{AnyId, Page};
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,7 +39,7 @@ fn login(routes: Table) -> Table {
                 .describe("For a login, a second factor or a step-up, within five minutes; the same for everybody.")
                 .optional_body::<OptionsRequest>()
                 .returns::<Challenge>(200)
-                .errors(&[&error::PASSKEYS_OFF]),
+                .errors(&[&error::PASSKEYS_OFF, &RATE_LIMITED]),
         )
         .post(
             "/v1/auth/passkeys/login",
@@ -48,7 +48,7 @@ fn login(routes: Table) -> Table {
                 .describe("The authenticator verified its user, so no second factor is asked for.")
                 .body::<PasskeyLoginRequest>()
                 .returns::<LoggedIn>(200)
-                .errors(&[&error::PASSKEY_INVALID, &error::PASSKEYS_OFF]),
+                .errors(&[&error::PASSKEY_INVALID, &error::PASSKEYS_OFF, &RATE_LIMITED]),
         )
 }
 
