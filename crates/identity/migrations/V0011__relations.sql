@@ -7,7 +7,7 @@ UPDATE identity.relationships SET contact_since = since WHERE kind = 'contact';
 
 -- lock: relationships, ACCESS EXCLUSIVE while its rows are checked
 ALTER TABLE identity.relationships
-  ADD CONSTRAINT relationships_contact_check CHECK (kind <> 'contact' OR contact_since IS NOT NULL);
+  ADD CONSTRAINT relationships_contact_check CHECK (NOT (kind = 'contact' AND contact_since IS NULL));
 
 -- lock: privacy, ACCESS EXCLUSIVE while its rows are checked; constant defaults rewrite nothing
 ALTER TABLE identity.privacy
