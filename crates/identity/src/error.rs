@@ -136,6 +136,9 @@ pub enum Error {
     /// The provider's answer cannot be trusted or did not come.
     #[error("log in at a provider: {0}")]
     OauthFailed(&'static str),
+    /// The page or app to come back to is none of ours.
+    #[error("log in at a provider and come back to a foreign place")]
+    ReturnRefused,
     /// The provider names an address that belongs to somebody.
     #[error("log in at a provider whose address has an account")]
     AccountLinkRequired,
@@ -310,6 +313,9 @@ kernel::error_rows! {
     OAUTH_FAILED, BadGateway, 0,
         "the provider did not confirm the login; begin again",
         "sağlayıcı girişi onaylamadı; yeniden başlayın";
+    RETURN_REFUSED, Invalid, 0,
+        "return_to must be a path of this server, or an address of an app that the settings allow together with a code_challenge",
+        "return_to bu sunucunun bir yolu olmalı ya da ayarların izin verdiği bir uygulama adresi ve code_challenge birlikte verilmelidir";
     ACCOUNT_LINK_REQUIRED, Conflict, 0,
         "an account has this e-mail address: log in, then link the provider in your settings",
         "bu e-posta adresi bir hesaba ait: giriş yapın, sonra sağlayıcıyı ayarlarınızdan bağlayın";
@@ -409,6 +415,7 @@ impl Error {
             Error::LastFactor => &LAST_FACTOR,
             Error::ProviderUnknown => &PROVIDER_UNKNOWN,
             Error::OauthFailed(_) => &OAUTH_FAILED,
+            Error::ReturnRefused => &RETURN_REFUSED,
             Error::AccountLinkRequired => &ACCOUNT_LINK_REQUIRED,
             Error::TooManyKeys => &TOO_MANY_KEYS,
             Error::ScopeUnknown => &SCOPE_UNKNOWN,

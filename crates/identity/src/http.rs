@@ -5,6 +5,7 @@ mod auth;
 mod consents;
 mod dialect;
 mod factors;
+mod oauth;
 mod otp;
 mod passkeys;
 mod people;
@@ -39,7 +40,7 @@ pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = relationship_routes(people_routes(routes));
     let routes = consents::routes(staff::routes(api_keys::routes(routes)));
     let routes = passkeys::routes(factors::routes(code_routes(routes)));
-    personal_data::routes(routes).build()
+    oauth::routes(personal_data::routes(routes)).build()
 }
 
 fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {

@@ -54,6 +54,7 @@ mod limits_table;
 mod login;
 mod metrics_table;
 mod model;
+mod oauth;
 mod operator;
 mod otp;
 mod passkeys;
@@ -110,6 +111,9 @@ pub use limits_table::{COLUMNS as LIMIT_COLUMNS, Counted, LIMITS, Limit, Most, W
 pub use login::{LogoutBy, LogoutScope, OtherDevices};
 pub use metrics_table::METRICS;
 pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
+pub use oauth::{
+    Oauth, OauthBegun, OauthDone, OauthReturn, OauthWish, Plain, Provider, ProviderKind, SecretIn,
+};
 pub use operator::{Inspection, RoleHolder};
 pub use otp::{Channel, CodeSent, CodeWish, Purpose};
 pub use passkeys::{Answer, Challenge, MAX_PASSKEYS, PasskeyInfo};
@@ -125,6 +129,7 @@ pub use settings::{
     Approver, BrowserTimes, DemoPeople, DevCode, EmailVerification, Limits, Otp, Settings, Times,
 };
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
+pub use sql::oauth::LinkedIdentity;
 pub use staff::Person;
 pub use totp::{NewTotp, Skew};
 pub use users::{Precondition, ProfileChange};
@@ -236,6 +241,8 @@ pub struct Identity {
     cache: Arc<dyn Cache>,
     senders: Senders,
     outgoing: sender::Outgoing,
+    /// Providers to log in at, and what they published.
+    sites: oauth::Sites,
     settings: Settings,
     tokens: tokens::Tokens,
     keys: keys::Keys,
@@ -286,6 +293,7 @@ pub fn build(deps: Deps) -> Arc<Identity> {
         cache: deps.cache,
         senders: deps.senders,
         outgoing: sender::Outgoing::new(deps.settings.otp.queue),
+        sites: oauth::Sites::new(&deps.settings.oauth),
         settings: deps.settings,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::oauth::Oauth;
 use crate::passwords::Scheme;
 use crate::phones::Region;
 use crate::relying_party::PasskeySite;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub limits: Limits,
     /// One-time passwords.
     pub otp: Otp,
+    /// Logging in at other providers.
+    pub oauth: Oauth,
     /// Whether there may be people whose password everybody knows.
     pub demo_people: DemoPeople,
     /// Whether a second member of staff must agree before one acts as a user.
@@ -74,6 +77,7 @@ impl Settings {
             totp_skew: Skew::One,
             limits: Limits::default(),
             otp: Otp::default(),
+            oauth: Oauth::default(),
             demo_people: DemoPeople::Refused,
             impersonation: Approver::Off,
             keys,

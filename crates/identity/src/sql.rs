@@ -12,6 +12,7 @@ pub(crate) mod exports;
 pub(crate) mod factors;
 pub(crate) mod impersonations;
 pub(crate) mod keys;
+pub(crate) mod oauth;
 pub(crate) mod operator;
 pub(crate) mod otp;
 pub(crate) mod owners;
@@ -36,6 +37,7 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         impersonations::ALL,
         keys::ALL,
         passkeys::ALL,
+        oauth::ALL,
         operator::ALL,
         otp::ALL,
         owners::ALL,

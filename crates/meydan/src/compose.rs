@@ -55,6 +55,8 @@ pub(crate) enum Error {
     Demo(#[from] crate::demo::Error),
     #[error(transparent)]
     Senders(#[from] crate::senders::Error),
+    #[error("preparing logins at other providers")]
+    Outbound(#[from] infra::outbound::OutboundError),
     #[error("serving")]
     Serve(#[from] crate::listen::Error),
 }
@@ -331,6 +333,13 @@ pub(crate) fn openapi() -> Result<String, Error> {
     Ok(Table::openapi(&tables.iter().collect::<Vec<_>>()).to_pretty_json()?)
 }
 
+fn identity_settings(config: &Config, root: &SecretString) -> Result<identity::Settings, Error> {
+    Ok(identity::Settings {
+        oauth: crate::oauth::of(config)?,
+        ..settings::identity(config, root)?
+    })
+}
+
 /// Accounts alone, for commands of the operator.
 pub(crate) async fn identity(
     config: &Config,
@@ -339,7 +348,7 @@ pub(crate) async fn identity(
     let lifecycle = Lifecycle::new();
     let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
     let ground = ground.with_carriers(config).await?;
-    let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
+    let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
     identity.prepare().await?;
     Ok(identity)
 }
@@ -363,7 +372,7 @@ pub(crate) async fn start(
     let guard = end.clone().drop_guard();
     let ground = Ground::leased(config, &parts, &lifecycle, &end).await?;
     let ground = ground.with_carriers(config).await?;
-    let identity = identity_of(&ground, settings::identity(config, &parts.root_secret)?);
+    let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
     identity.prepare().await?;
     let plan = demo::plan(config, parts.contents, &identity).await?;
     let (has_admin, setup_token) = first_admin(config, &identity).await?;

@@ -16,6 +16,7 @@ mod config;
 mod credentials;
 mod demo;
 mod listen;
+mod oauth;
 mod outbox;
 mod pages;
 mod parts;

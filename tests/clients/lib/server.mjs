@@ -32,8 +32,8 @@ function freePort() {
   });
 }
 
-/** Starts the server and waits until it is ready. */
-export async function startServer() {
+/** Starts the server with more settings and waits until it is ready. */
+export async function startServer(settings = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'meydan-clients-'));
   const port = await freePort();
   const logPath = join(folder, 'server.log');
@@ -52,6 +52,7 @@ export async function startServer() {
       MEYDAN_REALTIME__DRAIN_SECONDS: '0',
       MEYDAN_HTTP__DRAIN_GRACE: '0s',
       MEYDAN_HTTP__DRAIN_DEADLINE: '10s',
+      ...settings,
     },
   });
   closeSync(log);

@@ -16,7 +16,7 @@ mod harness;
 mod impersonation;
 mod keys;
 mod login;
-#[cfg(test)]
+mod oauth;
 mod operator;
 mod otp;
 mod otp_limits;

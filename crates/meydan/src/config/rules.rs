@@ -1,5 +1,6 @@
 //! What settings mean together: values that follow from others, and combinations that are refused.
 
+mod oauth;
 mod senders;
 
 use std::time::Duration;
@@ -159,6 +160,7 @@ pub(crate) fn check(
     checker.conveniences();
     checker.pairs();
     checker.senders();
+    checker.oauth();
     checker.demo();
     checker.passkeys();
     if config.env == Env::Prod {

@@ -259,6 +259,10 @@ impl Setting for String {
     }
 }
 
+impl Item for String {
+    const ITEM: &'static Kind = &Kind::Text;
+}
+
 impl Setting for PathBuf {
     const KIND: Kind = Kind::Path;
 

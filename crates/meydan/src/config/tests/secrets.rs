@@ -32,6 +32,11 @@ proptest! {
         let mut variables: Vec<(&str, &str)> =
             keys.iter().map(|(key, name)| (name.as_str(), value(*key).as_str())).collect();
         variables.push(("MEYDAN_ADMIN_EMAIL", "ayse@example.com"));
+        variables.push(("MEYDAN_AUTH__OAUTH__OIDC__ISSUER", "https://idp.example.com"));
+        for provider in ["GOOGLE", "FACEBOOK", "X", "OIDC"] {
+            let name = format!("MEYDAN_AUTH__OAUTH__{provider}__CLIENT_ID");
+            variables.push((String::leak(name), "meydan"));
+        }
         let folder = Folder::new();
         let loaded = folder.load(&variables, &[]).unwrap();
         let printed = [

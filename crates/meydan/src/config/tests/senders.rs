@@ -85,6 +85,20 @@ fn what_cannot_work_is_refused_before_the_start() {
         ("sms.twilio.api_url=http://api.example", "must be https"),
         ("sms.twilio.verify_url=http://api.example", "must be https"),
         ("outbound.allow=intranet", "a network such as"),
+        ("auth.oauth.google.client_id=x", "needs client_secret too"),
+        (
+            "auth.oauth.oidc.issuer=https://a.example",
+            "needs auth.oauth.oidc.client_id",
+        ),
+        ("auth.oauth.oidc.name=google", "no name of another"),
+        (
+            "auth.oauth.google.issuer=http://a.example",
+            "must begin with https",
+        ),
+        (
+            "auth.oauth.return_to=javascript:x",
+            "must be addresses of apps",
+        ),
     ] {
         let errors = folder.errors(&[], &[set]);
         assert!(errors.contains(reason), "{set}: {errors}");
