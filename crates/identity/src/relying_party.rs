@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use webauthn_rs::prelude::{
-    DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential,
+    CredentialID, DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential,
     RegisterPublicKeyCredential, Url, Uuid, Webauthn, WebauthnBuilder,
 };
 
@@ -91,9 +91,8 @@ impl RelyingParty {
         &self,
         user: i64,
         names: (&str, &str),
-        known: Vec<Vec<u8>>,
+        known: Vec<CredentialID>,
     ) -> Result<(Value, Ceremony)> {
-        let known = known.into_iter().map(Into::into).collect();
         let (options, waiting) = self
             .0
             .start_passkey_registration(handle(user), names.0, names.1, Some(known))
