@@ -5,6 +5,7 @@ mod auth;
 mod consents;
 mod dialect;
 mod factors;
+mod links;
 mod oauth;
 mod otp;
 mod passkeys;
@@ -39,7 +40,8 @@ pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = dialect_routes(profile_routes(auth_routes(routes)));
     let routes = relationship_routes(people_routes(routes));
     let routes = consents::routes(staff::routes(api_keys::routes(routes)));
-    let routes = passkeys::routes(factors::routes(code_routes(routes)));
+    let routes = links::routes(code_routes(routes));
+    let routes = passkeys::routes(factors::routes(routes));
     oauth::routes(personal_data::routes(routes)).build()
 }
 
@@ -47,9 +49,10 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
     let public = |summary| Doc::new(summary).policy(Policy::Public);
     routes
         .post("/v1/auth/registrations", auth::register, public("Sign up")
-            .describe("Answers with tokens at once where e-mail addresses are not verified; elsewhere an administrator creates accounts.")
+            .describe("Where e-mail addresses are proved (everywhere but on one computer) the answer is always 202, and a letter follows: with a link that makes the account, or to the owner of a taken address one that says so. Elsewhere it answers with tokens at once.")
             .body::<auth::RegistrationRequest>()
             .returns::<LoggedIn>(201)
+            .returns_nothing(202)
             .errors(&[&error::REGISTRATION_CLOSED, &error::EMAIL_INVALID, &error::EMAIL_TAKEN,
                 &error::USERNAME_TAKEN, &error::PASSWORD_TOO_WEAK, &error::TEXT_OUTDATED, &RATE_LIMITED, &error::BUSY]))
         .post("/v1/auth/setup", auth::set_up, public("Make the first administrator with a set-up link")

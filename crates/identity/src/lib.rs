@@ -35,7 +35,9 @@ mod browser;
 mod calls;
 mod challenges;
 mod code_login;
+mod confirm;
 mod consents;
+mod contact_change;
 mod contacts;
 mod demo;
 mod devices;
@@ -51,9 +53,11 @@ mod keys;
 mod letters;
 mod limits;
 mod limits_table;
+mod links;
 mod login;
 mod metrics_table;
 mod model;
+mod news;
 mod oauth;
 mod operator;
 mod otp;
@@ -75,6 +79,7 @@ mod settings;
 mod setup;
 mod sql;
 mod staff;
+mod step_up;
 mod stuffing;
 mod tokens;
 mod totp;
@@ -99,6 +104,7 @@ pub use api_keys::{ApiKey, NewApiKey, NewKey, SCOPES};
 pub use calls::MAX_USERS;
 pub use code_login::{CodeProof, Second};
 pub use consents::{ConsentState, ConsentText, NewText};
+pub use contact_change::ContactKind;
 pub use contacts::{Contact, LOOKUPS_PER_DAY, MAX_CONTACTS, MAX_NUMBERS, Match, Named};
 pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
 pub use devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
@@ -108,6 +114,7 @@ pub use exports::Export;
 pub use impersonation::{Impersonated, Impersonation};
 pub use keys::Rotation;
 pub use limits_table::{COLUMNS as LIMIT_COLUMNS, Counted, LIMITS, Limit, Most, Whose};
+pub use links::LinkWish;
 pub use login::{LogoutBy, LogoutScope, OtherDevices};
 pub use metrics_table::METRICS;
 pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
@@ -120,7 +127,7 @@ pub use passkeys::{Answer, Challenge, MAX_PASSKEYS, PasskeyInfo};
 pub use passwords::{MAX_CHARS, MIN_CHARS, Scheme};
 pub use phones::{Region, UnknownRegion};
 pub use proof::Proof;
-pub use registration::{Consent, Registration};
+pub use registration::{Consent, Registered, Registration};
 pub use relations::{MAX_BLOCKS, MAX_FRIENDS, MAX_PENDING_IN, MAX_PENDING_OUT, Tie, Wish};
 pub use relying_party::PasskeySite;
 pub use rules::Email;
@@ -131,6 +138,7 @@ pub use settings::{
 pub use setup::{AdminOutcome, NewAdmin, SETUP_LINK_TTL, SUPERADMIN};
 pub use sql::oauth::LinkedIdentity;
 pub use staff::Person;
+pub use step_up::{Again, SteppedUp};
 pub use totp::{NewTotp, Skew};
 pub use users::{Precondition, ProfileChange};
 pub use visibility::{Privacy, PrivacyChange, Whom};
@@ -192,6 +200,8 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
 const HASHING_QUEUE: usize = 64;
 /// Cached user objects; the least used is dropped beyond it.
 const CACHED_USERS: u64 = 50_000;
+/// Who writes letters about our own events.
+const LETTERS: &str = "identity.letters";
 /// How long a cached user object is used on a node that missed the event of its change.
 const CACHED_FOR: Duration = Duration::from_secs(30);
 
@@ -327,6 +337,16 @@ pub fn module(identity: Arc<Identity>) -> Module {
                 name: "identity.erasures",
                 kinds: erasure::ANSWERS,
                 handler: Arc::new(erasure::Answers(Arc::downgrade(&identity))),
+            },
+            Consumer {
+                name: LETTERS,
+                kinds: news::KINDS,
+                handler: Arc::new(db::inbox::Consumer::new(
+                    identity.db.clone(),
+                    SCHEMA,
+                    LETTERS,
+                    Arc::new(news::Letters(Arc::downgrade(&identity))),
+                )),
             },
         ],
         health: vec![Check::required("identity.keys", move || {

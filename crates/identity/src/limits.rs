@@ -64,6 +64,27 @@ pub(crate) async fn otp_from(limiter: &dyn Limiter, per_hour: u32, ip: IpAddr) -
     take(limiter, rule, &block(ip)).await
 }
 
+/// A wish for a letter with a link from an address block.
+pub(crate) async fn link_from(limiter: &dyn Limiter, per_hour: u32, ip: IpAddr) -> Result<()> {
+    take(
+        limiter,
+        Rule::new("link_address", per_hour, HOUR),
+        &block(ip),
+    )
+    .await
+}
+
+/// A wish for a letter to whoever goes by `name`, known or not.
+pub(crate) async fn link_to(
+    limiter: &dyn Limiter,
+    per_hour: u32,
+    keys: &RootKeys,
+    name: &str,
+) -> Result<()> {
+    let key = keys.limiter_key(name);
+    take(limiter, Rule::new("link_target", per_hour, HOUR), &key).await
+}
+
 /// A login from an address block.
 pub(crate) async fn login_from(limiter: &dyn Limiter, limits: &Limits, ip: IpAddr) -> Result<()> {
     let rule = limits_table::LOGIN_ADDRESS.rule(limits);

@@ -259,7 +259,11 @@ impl Identity {
         Ok(())
     }
 
-    async fn prove_again(&self, caller: &Caller, current: Option<SecretString>) -> Result<()> {
+    pub(crate) async fn prove_again(
+        &self,
+        caller: &Caller,
+        current: Option<SecretString>,
+    ) -> Result<()> {
         let Some(current) = current else {
             if caller.is_fresh(self.clock.now()) {
                 return Ok(());

@@ -264,7 +264,8 @@ impl Identity {
         Err(Error::ChannelUnavailable { channel })
     }
 
-    fn serves(&self, channel: Channel) -> bool {
+    /// Whether messages of a channel reach anybody.
+    pub(crate) fn serves(&self, channel: Channel) -> bool {
         match channel {
             Channel::Sms => self.senders.sms.is_some() || self.senders.verify.is_some(),
             Channel::Email => self.senders.mail.is_some(),

@@ -35,8 +35,17 @@ pub struct Registration {
     pub consents: Vec<Consent>,
 }
 
+/// What becomes of a sign-up.
+#[derive(Debug)]
+pub enum Registered {
+    /// The account is made and logged in.
+    In(LoggedIn),
+    /// A letter is on its way.
+    Pending,
+}
+
 /// A text somebody agreed to.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
     /// What for, such as `terms` or `privacy`.
@@ -100,13 +109,18 @@ impl Registration {
 impl Identity {
     /// Signs somebody up and logs them in.
     ///
-    /// Only without verification of e-mail addresses: with it, a letter would have to be sent
-    /// before anything may be said about the address.
-    pub async fn register(&self, wish: Registration, origin: &Origin) -> Result<LoggedIn> {
-        if self.settings.email_verification == EmailVerification::Required {
+    /// Where e-mail addresses are proved, a letter comes first (`confirm.rs`): before it, nothing
+    /// may be said about the address.
+    pub async fn register(&self, wish: Registration, origin: &Origin) -> Result<Registered> {
+        let required = self.settings.email_verification == EmailVerification::Required;
+        if required && self.senders.mail.is_none() {
             return Err(Error::RegistrationClosed);
         }
         let email = wish.check_from(origin)?;
+        if required {
+            self.begin_registration(wish, &email, origin).await?;
+            return Ok(Registered::Pending);
+        }
         limits::registration_from(&*self.limiter, &self.settings.limits, origin.ip).await?;
         self.check_texts(&wish.consents).await?;
         let phc = self
@@ -121,7 +135,7 @@ impl Identity {
             .issue(&tx, &keys, (user, Account::New), &[amr::PWD], origin)
             .await?;
         tx.commit().await?;
-        Ok(logged_in)
+        Ok(Registered::In(logged_in))
     }
 
     /// Stores a person, with what they log in with and what they agreed to.

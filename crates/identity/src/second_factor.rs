@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::keys::KeySet;
 use crate::limits;
 use crate::model::Factors;
+use crate::otp::Channel;
 use crate::proof::{Proof, Second};
 use crate::rules::Fields;
 use crate::secrets::sha256;
@@ -244,7 +245,10 @@ impl Identity {
         if factors.has_second() && factors.recovery_codes_left > 0 {
             methods.push("recovery");
         }
-        if methods.is_empty() {
+        let account = self.account(user).await?;
+        if account.phone_verified_at.is_some() && self.serves(Channel::Sms)
+            || account.email_verified_at.is_some() && self.serves(Channel::Email)
+        {
             methods.push("otp");
         }
         Ok(methods)

@@ -129,7 +129,7 @@ impl Default for BrowserTimes {
 /// Whether a new account must prove its e-mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailVerification {
-    /// Yes. As nothing here can send mail yet, registration is closed then.
+    /// Yes. Without anybody who carries letters registration is closed then.
     Required,
     /// No; for one computer only.
     Off,

@@ -12,6 +12,7 @@ pub(crate) mod exports;
 pub(crate) mod factors;
 pub(crate) mod impersonations;
 pub(crate) mod keys;
+pub(crate) mod mailboxes;
 pub(crate) mod oauth;
 pub(crate) mod operator;
 pub(crate) mod otp;
@@ -36,6 +37,7 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         factors::ALL,
         impersonations::ALL,
         keys::ALL,
+        mailboxes::ALL,
         passkeys::ALL,
         oauth::ALL,
         operator::ALL,

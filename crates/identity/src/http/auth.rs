@@ -20,7 +20,7 @@ use crate::devices::{SessionKind, Tokens};
 use crate::error::Error;
 use crate::login::{LogoutBy, LogoutScope};
 use crate::model::DeviceInfo;
-use crate::registration::{Consent, Registration};
+use crate::registration::{Consent, Registered, Registration};
 
 /// How long a verifier may keep the key set; we look again ourselves after ten minutes.
 const JWKS_MAX_AGE_S: u32 = 600;
@@ -153,8 +153,10 @@ pub(super) async fn register(
         consents: request.consents,
     };
     let origin = origin(meta, request.device, request.session);
-    let login = identity.register(wish, &origin).await?;
-    Ok(logged_in(&identity, StatusCode::CREATED, login))
+    Ok(match identity.register(wish, &origin).await? {
+        Registered::In(login) => logged_in(&identity, StatusCode::CREATED, login),
+        Registered::Pending => StatusCode::ACCEPTED.into_response(),
+    })
 }
 
 pub(super) async fn set_up(

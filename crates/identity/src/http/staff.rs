@@ -44,6 +44,8 @@ pub(super) fn routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             .describe("Every login ends at once and none begins, until it is enabled again."))
         .post("/v1/users/{user_id}/enable", enable, acts("Enable a disabled account"))
         .post("/v1/users/{user_id}/sign-out", sign_out, acts("Sign somebody out everywhere"))
+        .post("/v1/users/{user_id}/password-reset", start_reset, acts("Send somebody a link to choose a new password")
+            .describe("To the account's e-mail address; staff never see a link and never set a password."))
         .put("/v1/users/{user_id}/roles", set_roles, Doc::new("Give somebody exactly these platform roles").staff(&[]).step_up()
             .describe("Superadmins only. Browser sessions of the user end, since their times depend on roles.")
             .body::<RolesRequest>()
@@ -167,6 +169,16 @@ async fn sign_out(
     identity
         .sign_user_out(&staff, user, &request.reason)
         .await?;
+    Ok(NoContent)
+}
+
+async fn start_reset(
+    State(identity): Shared,
+    staff: Staff,
+    Path(user): Path<UserId>,
+    Json(request): Json<ReasonRequest>,
+) -> Result<NoContent> {
+    identity.start_reset(&staff, user, &request.reason).await?;
     Ok(NoContent)
 }
 

@@ -56,6 +56,32 @@ pub(crate) async fn exists(db: &Db, hash: &[u8], purpose: &str, now: Timestamp) 
         .await
 }
 
+const FIND_USER: Sql = Sql::new(
+    "identity.find_user_of_one_time_token",
+    "SELECT user_id
+       FROM identity.one_time_tokens
+      WHERE token_hash = $1
+        AND purpose = $2
+        AND user_id IS NOT NULL
+        AND consumed_at IS NULL
+        AND expires_at > $3",
+);
+
+/// Whose token it is, if it could be consumed: asked before dear work, decides nothing.
+pub(crate) async fn find_user(
+    db: &Db,
+    hash: &[u8],
+    purpose: &str,
+    now: Timestamp,
+) -> Result<Option<UserId>> {
+    FIND_USER
+        .bind(&hash)
+        .bind(&purpose)
+        .bind(&now)
+        .optional_scalar(db)
+        .await
+}
+
 /// What a token stands for.
 #[derive(FromRow)]
 pub(crate) struct Token {
@@ -149,4 +175,6 @@ pub(crate) async fn purge(db: &Db, before: Timestamp, limit: i64) -> Result<u64>
     PURGE.bind(&before).bind(&limit).execute(db).await
 }
 
-pub(crate) const ALL: &[&Sql] = &[&INSERT, &EXISTS, &CONSUME, &ATTEMPT, &VOID, &PURGE];
+pub(crate) const ALL: &[&Sql] = &[
+    &INSERT, &EXISTS, &FIND_USER, &CONSUME, &ATTEMPT, &VOID, &PURGE,
+];
