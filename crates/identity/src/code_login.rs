@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::keys::KeySet;
 use crate::limits::OTP;
+use crate::metrics_table::count_login;
 use crate::otp::{Channel, Purpose, Target};
 use crate::rules::{Fields, phone_username};
 use crate::second_factor::{Admitted, First, Proven};
@@ -59,6 +60,17 @@ pub(crate) struct RightCode {
 impl Identity {
     /// Logs in with a one-time password; an unknown number gets an account.
     pub async fn log_in_by_code(
+        &self,
+        proof: CodeProof<'_>,
+        second: Second<'_>,
+        origin: &Origin,
+    ) -> Result<LoggedIn> {
+        let login = self.try_code(proof, second, origin).await;
+        count_login("otp", &login);
+        login
+    }
+
+    async fn try_code(
         &self,
         proof: CodeProof<'_>,
         second: Second<'_>,

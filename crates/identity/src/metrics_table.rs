@@ -2,8 +2,22 @@
 
 use runtime::{Metric, MetricKind};
 
+use crate::error::Error;
+
 /// What is measured here.
 pub const METRICS: &[Metric] = &[
+    Metric {
+        name: "meydan_auth_logins_total",
+        kind: MetricKind::Counter,
+        labels: &["method", "result"],
+        help: "Logins by how they were proved first: ok, waiting for a second factor, refused, or failed for another reason.",
+    },
+    Metric {
+        name: "meydan_auth_refresh_reuse_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Spent refresh tokens that came back; each ended a login.",
+    },
     Metric {
         name: "meydan_auth_otp_sent_total",
         kind: MetricKind::Counter,
@@ -53,3 +67,22 @@ pub const METRICS: &[Metric] = &[
         help: "1 while more different logins fail on this process than its threshold. Alert on it.",
     },
 ];
+
+/// Counts a login by what became of it.
+pub(crate) fn count_login<T>(method: &'static str, login: &Result<T, Error>) {
+    let result = match login {
+        Ok(_) => "ok",
+        Err(Error::SecondFactorRequired { .. } | Error::RegistrationLocked { .. }) => "waiting",
+        Err(
+            Error::InvalidCredentials
+            | Error::OtpInvalid
+            | Error::TokenInvalid
+            | Error::SecondFactorInvalid
+            | Error::MfaTokenInvalid
+            | Error::RateLimited { .. },
+        ) => "refused",
+        Err(_) => "failed",
+    };
+    metrics::counter!("meydan_auth_logins_total", "method" => method, "result" => result)
+        .increment(1);
+}

@@ -114,6 +114,7 @@ impl Identity {
             Spent::Unknown | Spent::Revoked => Err(Error::RefreshInvalid),
             Spent::Race => Err(Error::RefreshRotated),
             Spent::Reuse => {
+                metrics::counter!("meydan_auth_refresh_reuse_total").increment(1);
                 self.db.outbox_wake(crate::SCHEMA).notify_one();
                 tracing::warn!(device.id = %claims.sid, "a spent refresh token came back");
                 self.publish_revoked(vec![claims.sid]).await;

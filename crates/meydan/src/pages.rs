@@ -1,5 +1,5 @@
 //! The pages this program serves itself: where everything is, the set-up of the first
-//! administrator, and what protects one's own account.
+//! administrator, what protects one's own account, and what links in letters lead to.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -34,6 +34,26 @@ pub(crate) fn table() -> Table {
             account_script,
             page("The script of the account page"),
         )
+        .get(
+            "/auth/confirm",
+            confirm,
+            page("Confirm an e-mail address, with the link of the letter"),
+        )
+        .get(
+            "/auth/magic",
+            magic,
+            page("Log in, with the link of the letter"),
+        )
+        .get(
+            "/auth/reset",
+            reset,
+            page("Choose a new password, with the link of the letter"),
+        )
+        .get(
+            "/auth/page.js",
+            link_script,
+            page("The script of the pages that links lead to"),
+        )
         .get("/page.css", style, page("The style of these pages"))
         .get("/icon.svg", icon, page("The icon of these pages"))
         .build()
@@ -66,6 +86,26 @@ async fn account_script(_: Public) -> Response {
         "text/javascript; charset=utf-8",
         include_str!("pages/account.js"),
     )
+}
+
+async fn confirm(_: Public) -> Response {
+    let page = include_str!("pages/link_confirm.html");
+    text("text/html; charset=utf-8", page)
+}
+
+async fn magic(_: Public) -> Response {
+    let page = include_str!("pages/link_magic.html");
+    text("text/html; charset=utf-8", page)
+}
+
+async fn reset(_: Public) -> Response {
+    let page = include_str!("pages/link_reset.html");
+    text("text/html; charset=utf-8", page)
+}
+
+async fn link_script(_: Public) -> Response {
+    let script = include_str!("pages/link.js");
+    text("text/javascript; charset=utf-8", script)
 }
 
 async fn style(_: Public) -> Response {

@@ -19,6 +19,7 @@ use crate::browser::TICKET_TTL;
 use crate::devices::{SessionKind, Tokens};
 use crate::error::Error;
 use crate::login::{LogoutBy, LogoutScope};
+use crate::metrics_table::count_login;
 use crate::model::DeviceInfo;
 use crate::registration::{Consent, Registered, Registration};
 
@@ -189,8 +190,9 @@ pub(super) async fn log_in(
     let origin = origin(meta, request.device, request.session);
     let login = identity
         .log_in(&request.identifier, request.password, known, &origin)
-        .await?;
-    Ok(logged_in(&identity, StatusCode::OK, login))
+        .await;
+    count_login("password", &login);
+    Ok(logged_in(&identity, StatusCode::OK, login?))
 }
 
 pub(super) async fn refresh(

@@ -18,6 +18,7 @@ use crate::contact_change::ContactKind;
 use crate::devices::{LoggedIn, SessionKind};
 use crate::error::{self, Error};
 use crate::links::LinkWish;
+use crate::metrics_table::count_login;
 use crate::model::DeviceInfo;
 use crate::proof::Proof;
 use crate::step_up::{Again, SteppedUp};
@@ -194,8 +195,9 @@ async fn consume_magic_link(
     Json(request): Json<TokenRequest>,
 ) -> Result<Response> {
     let origin = origin(meta, request.device, request.session);
-    let login = identity.log_in_by_link(&request.token, &origin).await?;
-    Ok(logged_in(&identity, StatusCode::OK, login))
+    let login = identity.log_in_by_link(&request.token, &origin).await;
+    count_login("link", &login);
+    Ok(logged_in(&identity, StatusCode::OK, login?))
 }
 
 async fn ask_reset(
