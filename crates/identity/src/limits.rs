@@ -66,12 +66,8 @@ pub(crate) async fn otp_from(limiter: &dyn Limiter, per_hour: u32, ip: IpAddr) -
 
 /// A wish for a letter with a link from an address block.
 pub(crate) async fn link_from(limiter: &dyn Limiter, per_hour: u32, ip: IpAddr) -> Result<()> {
-    take(
-        limiter,
-        Rule::new("link_address", per_hour, HOUR),
-        &block(ip),
-    )
-    .await
+    let rule = limits_table::LINK_ADDRESS.rule_of(per_hour);
+    take(limiter, rule, &block(ip)).await
 }
 
 /// A wish for a letter to whoever goes by `name`, known or not.
@@ -82,7 +78,8 @@ pub(crate) async fn link_to(
     name: &str,
 ) -> Result<()> {
     let key = keys.limiter_key(name);
-    take(limiter, Rule::new("link_target", per_hour, HOUR), &key).await
+    let rule = limits_table::LINK_TARGET.rule_of(per_hour);
+    take(limiter, rule, &key).await
 }
 
 /// A login from an address block.

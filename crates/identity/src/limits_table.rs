@@ -161,6 +161,18 @@ pub(crate) const VALIDATE: Limit =
     );
 pub(crate) const OTP_ADDRESS: Limit = Limit::new("otp_address", "codes asked for", Whose::Network)
     .most(Most::Elsewhere("auth.otp.address_per_hour"), HOUR);
+pub(crate) const LINK_ADDRESS: Limit = Limit::new(
+    "link_address",
+    "letters with a link asked for",
+    Whose::Network,
+)
+.most(Most::Elsewhere("auth.otp.address_per_hour"), HOUR);
+pub(crate) const LINK_TARGET: Limit = Limit::new(
+    "link_target",
+    "letters with a link asked for, known or not",
+    Whose::Name,
+)
+.most(Most::Elsewhere("auth.otp.target_per_hour"), HOUR);
 pub(crate) const FRIEND_REQUESTS: Limit =
     Limit::new("friend_requests", "wishes to be friends", Whose::User).most(Most::Fixed(100), DAY);
 pub(crate) const STUFFING_EVENTS: Limit = Limit::new(
@@ -206,6 +218,8 @@ pub const LIMITS: &[Limit] = &[
     REFRESH,
     VALIDATE,
     OTP_ADDRESS,
+    LINK_ADDRESS,
+    LINK_TARGET,
     Limit::new("otp_target", "codes sent", Whose::Target)
         .most(Most::Elsewhere("auth.otp.target_per_hour"), HOUR)
         .counted(Counted::Database),
