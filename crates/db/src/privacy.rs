@@ -127,7 +127,7 @@ impl TxHandler for Eraser {
 /// 500 when it is no id; the event becomes a dead letter.
 pub fn subject_of(event: &Event) -> std::result::Result<UserId, Failure> {
     let user = event.key.parse();
-    user.or_else(|_| Err(INTERNAL.fail().because("an erasure of nobody")))
+    user.map_err(|_not_an_id| INTERNAL.fail().because("an erasure of nobody"))
 }
 
 /// The statements of one context.

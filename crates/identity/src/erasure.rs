@@ -103,6 +103,8 @@ impl Identity {
             self.erase(*id, *user).await?;
         }
         let late = sql::erasures::count_late(&self.db, now - ANSWER_WITHIN).await?;
+        let shown = u32::try_from(late).unwrap_or(u32::MAX);
+        metrics::gauge!("meydan_identity_erasures_late").set(f64::from(shown));
         if late > 0 {
             tracing::error!(
                 erasures = late,

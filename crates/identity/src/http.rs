@@ -37,7 +37,7 @@ type Shared = axum::extract::State<Arc<Identity>>;
 /// Every route of this context.
 pub(crate) fn routes(identity: Arc<Identity>) -> Table {
     let routes = Table::new(crate::SCHEMA, identity);
-    let routes = dialect_routes(profile_routes(auth_routes(routes)));
+    let routes = dialect_routes(device_routes(profile_routes(auth_routes(routes))));
     let routes = relationship_routes(people_routes(routes));
     let routes = consents::routes(staff::routes(api_keys::routes(routes)));
     let routes = links::routes(code_routes(routes));
@@ -111,6 +111,34 @@ fn code_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
                 &error::CHANNEL_UNAVAILABLE, &RATE_LIMITED]))
 }
 
+fn device_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
+    routes
+        .get(
+            "/v1/users/@me/devices",
+            users::list_devices,
+            Doc::new("List one's own devices")
+                .query::<users::PageQuery>()
+                .returns_page::<Device>(200),
+        )
+        .delete(
+            "/v1/users/@me/devices",
+            users::revoke_others,
+            Doc::new("Sign all other devices out")
+                .people_only()
+                .not_while_impersonating()
+                .served_when_full()
+                .returns_nothing(204),
+        )
+        .delete(
+            "/v1/users/@me/devices/{device_id}",
+            users::revoke_device,
+            Doc::new("Sign a device out")
+                .served_when_full()
+                .returns_nothing(204)
+                .errors(&[&NOT_FOUND]),
+        )
+}
+
 fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
     routes
         .get(
@@ -150,30 +178,6 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
                     &RATE_LIMITED,
                     &error::BUSY,
                 ]),
-        )
-        .get(
-            "/v1/users/@me/devices",
-            users::list_devices,
-            Doc::new("List one's own devices")
-                .query::<users::PageQuery>()
-                .returns_page::<Device>(200),
-        )
-        .delete(
-            "/v1/users/@me/devices",
-            users::revoke_others,
-            Doc::new("Sign all other devices out")
-                .people_only()
-                .not_while_impersonating()
-                .served_when_full()
-                .returns_nothing(204),
-        )
-        .delete(
-            "/v1/users/@me/devices/{device_id}",
-            users::revoke_device,
-            Doc::new("Sign a device out")
-                .served_when_full()
-                .returns_nothing(204)
-                .errors(&[&NOT_FOUND]),
         )
         .get(
             "/v1/users/{user_id}",

@@ -66,6 +66,12 @@ pub const METRICS: &[Metric] = &[
         labels: &[],
         help: "1 while more different logins fail on this process than its threshold. Alert on it.",
     },
+    Metric {
+        name: "meydan_identity_erasures_late",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Erasures for which a context did not answer within a day. Alert on it.",
+    },
 ];
 
 /// Counts a login by what became of it.
