@@ -17,6 +17,8 @@ mod credentials;
 mod demo;
 mod listen;
 mod oauth;
+#[cfg(test)]
+mod matrix;
 mod outbox;
 mod pages;
 mod parts;
