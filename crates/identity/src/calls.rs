@@ -84,9 +84,11 @@ impl Credentials for Identity {
         Ok(set
             .all()
             .iter()
-            .map(|key| SigningKey {
-                kid: key.kid.clone(),
-                public: key.public,
+            .filter_map(|key| {
+                Some(SigningKey {
+                    kid: key.kid.clone(),
+                    public: key.public?,
+                })
             })
             .collect())
     }

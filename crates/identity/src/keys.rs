@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use kernel::{SharedClock, SharedRng};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::{Error, Result};
 use crate::secrets::{KEK_ID, RootKeys, SecretError};
@@ -37,10 +38,31 @@ pub enum Rotation {
     Compromised,
 }
 
+/// What signs tokens. Exactly one algorithm is allowed in a process.
+#[derive(Clone, Default)]
+pub enum Signing {
+    /// Ed25519 keys of the table, published and rotated.
+    #[default]
+    EdDsa,
+    /// One secret for signing and checking, of at least 32 bytes: for a single node whose older
+    /// services check tokens by `JWT_SECRET`.
+    Hs256(SecretString),
+}
+
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Signing::EdDsa => "EdDSA",
+            Signing::Hs256(_) => "HS256",
+        })
+    }
+}
+
 /// One signing key, opened.
 pub(crate) struct Key {
     pub(crate) kid: String,
-    pub(crate) public: [u8; 32],
+    /// What is published; a shared secret has nothing to publish.
+    pub(crate) public: Option<[u8; 32]>,
     pub(crate) signs: EncodingKey,
     pub(crate) checks: DecodingKey,
     active_from: Timestamp,
@@ -80,12 +102,25 @@ pub(crate) struct Keys {
     clock: SharedClock,
     rng: SharedRng,
     root: RootKeys,
+    /// The only key there is when tokens are signed with a shared secret.
+    shared: Option<Arc<KeySet>>,
     set: RwLock<Option<Arc<KeySet>>>,
 }
 
 impl Keys {
-    pub(crate) fn new(db: db::Db, clock: SharedClock, rng: SharedRng, root: RootKeys) -> Self {
+    pub(crate) fn new(
+        db: db::Db,
+        clock: SharedClock,
+        rng: SharedRng,
+        root: RootKeys,
+        signing: &Signing,
+    ) -> Self {
+        let shared = match signing {
+            Signing::EdDsa => None,
+            Signing::Hs256(secret) => Some(Arc::new(shared_set(secret))),
+        };
         Keys {
+            shared,
             db,
             clock,
             rng,
@@ -96,6 +131,9 @@ impl Keys {
 
     /// The key set, loaded again when it is old, made when there is none.
     pub(crate) async fn set(&self) -> Result<Arc<KeySet>> {
+        if let Some(shared) = &self.shared {
+            return Ok(Arc::clone(shared));
+        }
         let now = self.clock.now();
         match self.held() {
             Some(set) if !set.is_older_than(MAX_AGE, now) && set.active(now).is_some() => Ok(set),
@@ -107,7 +145,10 @@ impl Keys {
     /// anybody can send a token that names anything.
     pub(crate) async fn set_knowing(&self, kid: &str) -> Result<Arc<KeySet>> {
         let set = self.set().await?;
-        if set.find(kid).is_none() && set.is_older_than(MIN_AGE, self.clock.now()) {
+        if self.shared.is_none()
+            && set.find(kid).is_none()
+            && set.is_older_than(MIN_AGE, self.clock.now())
+        {
             return self.load().await;
         }
         Ok(set)
@@ -117,6 +158,9 @@ impl Keys {
     ///
     /// Idempotent; nodes that do it at once wait for each other.
     pub(crate) async fn rotate(&self) -> Result<Arc<KeySet>> {
+        if let Some(shared) = &self.shared {
+            return Ok(Arc::clone(shared));
+        }
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         sql::keys::lock(&tx).await?;
@@ -136,6 +180,11 @@ impl Keys {
 
     /// Replaces the signing key before its time.
     pub(crate) async fn replace(&self, how: Rotation) -> Result<(String, Timestamp)> {
+        if self.shared.is_some() {
+            return Err(Error::Broken(
+                "the shared secret is replaced in the settings",
+            ));
+        }
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         sql::keys::lock(&tx).await?;
@@ -195,7 +244,7 @@ impl Keys {
         let document = pair.to_pkcs8().or(Err(SecretError::SigningKey))?;
         Ok(Key {
             kid: row.kid,
-            public,
+            public: Some(public),
             signs: EncodingKey::from_ed_der(document.as_ref()),
             checks: DecodingKey::from_ed_der(&public),
             active_from: row.active_from,
@@ -215,6 +264,23 @@ impl Keys {
         let last = set.all().iter().map(|key| key.retires_at).max();
         let last = last.map_or_else(String::new, |at| format!(", the last retires {at}"));
         format!("{} keys{last}", set.all().len())
+    }
+}
+
+/// The set of one shared secret, which never ages.
+fn shared_set(secret: &SecretString) -> KeySet {
+    let secret = secret.expose_secret().as_bytes();
+    let key = Key {
+        kid: web_kit::HS256_KID.to_owned(),
+        public: None,
+        signs: EncodingKey::from_secret(secret),
+        checks: DecodingKey::from_secret(secret),
+        active_from: Timestamp::MIN,
+        retires_at: Timestamp::MAX,
+    };
+    KeySet {
+        keys: vec![key],
+        loaded_at: Timestamp::MIN,
     }
 }
 

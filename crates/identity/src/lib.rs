@@ -112,7 +112,7 @@ pub use error::{ERRORS, Error};
 pub use events::EVENTS;
 pub use exports::Export;
 pub use impersonation::{Impersonated, Impersonation};
-pub use keys::Rotation;
+pub use keys::{Rotation, Signing};
 pub use limits_table::{COLUMNS as LIMIT_COLUMNS, Counted, LIMITS, Limit, Most, Whose};
 pub use links::LinkWish;
 pub use login::{LogoutBy, LogoutScope, OtherDevices};
@@ -278,6 +278,7 @@ pub fn build(deps: Deps) -> Arc<Identity> {
             Arc::clone(&deps.clock),
             Arc::clone(&deps.rng),
             deps.settings.keys.clone(),
+            &deps.settings.signing,
         ),
         stuffing: stuffing::Stuffing::new(deps.settings.limits.login_wave_per_10_minutes),
         hashing: Blocking::new(deps.settings.hashing_permits, HASHING_QUEUE),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::keys::Signing;
 use crate::oauth::Oauth;
 use crate::passwords::Scheme;
 use crate::phones::Region;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub demo_people: DemoPeople,
     /// Whether a second member of staff must agree before one acts as a user.
     pub impersonation: Approver,
+    /// What signs tokens.
+    pub signing: Signing,
     /// Keys derived from the root secret.
     pub keys: RootKeys,
 }
@@ -72,6 +75,7 @@ impl Settings {
             hashing_permits: std::thread::available_parallelism().map_or(1, usize::from),
             browser: BrowserTimes::default(),
             secure_cookies: true,
+            signing: Signing::default(),
             public_url: "http://127.0.0.1:3000".to_owned(),
             passkeys: PasskeySite::behind("http://127.0.0.1:3000"),
             totp_skew: Skew::One,

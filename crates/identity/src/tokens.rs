@@ -1,4 +1,5 @@
-//! Access and refresh tokens: EdDSA JWTs (RFC 7519, RFC 8037). Pure but for the keys it is given.
+//! Access and refresh tokens: JWTs (RFC 7519) under EdDSA (RFC 8037), or HS256 for older services.
+//! Pure but for the keys it is given.
 //!
 //! Signing is deterministic: the same claims under the same key are the same bytes. The repair of
 //! a lost refresh answer (`refresh.rs`) stands on that.
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::keys::{Key, Keys};
+use crate::keys::{Key, Keys, Signing};
 use crate::secrets::SecretError;
 use crate::settings::Settings;
 
@@ -139,24 +140,30 @@ pub(crate) struct Tokens {
     pub(crate) issuer: String,
     pub(crate) access_audience: String,
     pub(crate) refresh_audience: String,
+    algorithm: Algorithm,
     access: Validation,
     refresh: Validation,
 }
 
 impl Tokens {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let algorithm = match settings.signing {
+            Signing::EdDsa => Algorithm::EdDSA,
+            Signing::Hs256(_) => Algorithm::HS256,
+        };
         Tokens {
+            algorithm,
             issuer: settings.issuer.clone(),
             access_audience: settings.access_audience.clone(),
             refresh_audience: settings.refresh_audience.clone(),
-            access: validation(&settings.issuer, &settings.access_audience),
-            refresh: validation(&settings.issuer, &settings.refresh_audience),
+            access: validation(algorithm, &settings.issuer, &settings.access_audience),
+            refresh: validation(algorithm, &settings.issuer, &settings.refresh_audience),
         }
     }
 
     /// Signs `claims` with `key`.
     pub(crate) fn sign<C: Claims>(&self, key: &Key, claims: &C) -> Result<String> {
-        let mut header = Header::new(Algorithm::EdDSA);
+        let mut header = Header::new(self.algorithm);
         header.typ = Some(C::TYPE.header_type().to_owned());
         header.kid = Some(key.kid.clone());
         jsonwebtoken::encode(&header, claims, &key.signs).or(Err(SecretError::Sign.into()))
@@ -171,7 +178,7 @@ impl Tokens {
         now: Timestamp,
         expiry: Expiry,
     ) -> Result<Option<C>> {
-        let Some(kid) = acceptable_kid(text, C::TYPE) else {
+        let Some(kid) = acceptable_kid(text, self.algorithm, C::TYPE) else {
             return Ok(None);
         };
         let set = keys.set_knowing(&kid).await?;
@@ -195,19 +202,19 @@ impl Tokens {
 
 /// The `kid` of a token whose header we accept. `jku`, `x5u` and `jwk` are ignored, `crit` is
 /// refused as RFC 7515 §4.1.11 demands of who knows no extensions.
-fn acceptable_kid(text: &str, kind: TokenType) -> Option<String> {
+fn acceptable_kid(text: &str, algorithm: Algorithm, kind: TokenType) -> Option<String> {
     if text.len() > MAX_TOKEN_BYTES {
         return None;
     }
     let header = jsonwebtoken::decode_header(text).ok()?;
-    let acceptable = header.alg == Algorithm::EdDSA
+    let acceptable = header.alg == algorithm
         && header.typ.as_deref() == Some(kind.header_type())
         && header.crit.is_none();
     header.kid.filter(|_| acceptable)
 }
 
-fn validation(issuer: &str, audience: &str) -> Validation {
-    let mut validation = Validation::new(Algorithm::EdDSA);
+fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+    let mut validation = Validation::new(algorithm);
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[audience]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);

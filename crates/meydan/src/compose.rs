@@ -384,7 +384,7 @@ pub(crate) async fn start(
         .keep_partitions()
         .await
         .map_err(Failure::from)?;
-    let verifier = verifier(config, &contexts, &ground).await?;
+    let verifier = verifier(config, &parts, &contexts, &ground).await?;
     let mut modules = contexts.modules(&parts);
     let realtime = if parts.selection.has(Service::Realtime) {
         let realtime = gateway(config, &parts, &ground, &contexts, &verifier).await?;
@@ -448,6 +448,7 @@ async fn first_admin(
 /// Judges tokens: fed with keys and revocations, and asks the issuers of everything else.
 async fn verifier(
     config: &Config,
+    parts: &Parts,
     contexts: &Contexts,
     ground: &Ground,
 ) -> Result<Arc<TokenVerifier>, Error> {
@@ -459,7 +460,7 @@ async fn verifier(
     });
     let clock = Arc::clone(&ground.clock);
     let verifier = TokenVerifier::new(&auth.issuer, &auth.audience.access, clock);
-    let verifier = verifier
+    let verifier = settings::signed(config, &parts.root_secret, verifier)
         .on_stale(settings::on_stale(config))
         .with_opaque(issuers);
     let verifier = Arc::new(verifier);

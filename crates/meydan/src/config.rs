@@ -39,7 +39,7 @@ pub(crate) use render::{Show, docs, env_list, json_schema, print, print_json, sa
 pub(crate) use sections::*;
 pub(crate) use sources::Sources;
 pub(crate) use types::{
-    Approver, EmailVerification, Env, LogFormat, MailTransport, OnStale, OtpProvider,
+    Approver, EmailVerification, Env, JwtAlg, LogFormat, MailTransport, OnStale, OtpProvider,
     PasswordScheme, Secret, SmsProvider, WebOrigin,
 };
 

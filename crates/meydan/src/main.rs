@@ -16,9 +16,9 @@ mod config;
 mod credentials;
 mod demo;
 mod listen;
-mod oauth;
 #[cfg(test)]
 mod matrix;
+mod oauth;
 mod outbox;
 mod pages;
 mod parts;

@@ -21,6 +21,8 @@ use crate::compose;
 const OPEN: &[&str] = &[
     "GET /",
     "GET /.well-known/jwks.json",
+    "GET /account",
+    "GET /account/page.js",
     "GET /api/v10/gateway",
     "GET /api/v10/invites/{code}",
     "GET /gateway",

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use web_kit::{Cors, Network, NetworkError, Pages, ServeOptions};
+use secrecy::{ExposeSecret as _, SecretString};
+use web_kit::{Cors, Network, NetworkError, Pages, ServeOptions, TokenVerifier};
 
-use crate::config::{Approver, Config, EmailVerification, OnStale, PasswordScheme};
+use crate::config::{Approver, Config, EmailVerification, JwtAlg, OnStale, PasswordScheme};
 
 /// Values of `identity`.
 pub(crate) fn identity(
@@ -41,6 +41,10 @@ pub(crate) fn identity(
             },
         },
         secure_cookies: config.public_url().is_https(),
+        signing: match auth.jwt.alg {
+            JwtAlg::EdDsa => identity::Signing::EdDsa,
+            JwtAlg::Hs256 => identity::Signing::Hs256(root_secret.clone()),
+        },
         public_url: config.public_url().to_string(),
         passkeys: config.passkey_site(),
         totp_skew: if auth.totp.skew == 0 {
@@ -129,6 +133,18 @@ pub(crate) fn realtime(config: &Config, node: u16, restore: bool) -> realtime::S
         gateway_url: fixed.then(|| format!("{scheme}://{}/gateway", url.authority())),
         node,
         restore,
+    }
+}
+
+/// Whose signature the verifier believes.
+pub(crate) fn signed(
+    config: &Config,
+    root_secret: &SecretString,
+    verifier: TokenVerifier,
+) -> TokenVerifier {
+    match config.auth.jwt.alg {
+        JwtAlg::EdDsa => verifier,
+        JwtAlg::Hs256 => verifier.hs256(root_secret.expose_secret().as_bytes()),
     }
 }
 

@@ -60,6 +60,6 @@ pub use reply::{Created, NoContent, Replayed};
 pub use serve::{Io, ServeOptions, Slot, serve};
 pub use stack::{StackOptions, stack};
 pub use table::{Doc, Operation, Routes, Table};
-pub use tokens::{OnStale, PublicKey, TokenVerifier, Verified, VerifyError};
+pub use tokens::{HS256_KID, OnStale, PublicKey, TokenVerifier, Verified, VerifyError};
 
 pub use openapi::openapi;

@@ -21,6 +21,9 @@ const LEEWAY: Duration = Duration::from_secs(30);
 /// Longest token that is looked at; ours have about 450 bytes.
 const LONGEST: usize = 4 * 1024;
 
+/// The name of the key in headers of tokens that a shared secret signs.
+pub const HS256_KID: &str = "hs256";
+
 /// A public signing key of the issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
@@ -65,6 +68,8 @@ pub enum OnStale {
 /// Verifies access tokens by signature and revocation, and bot tokens through [`OpaqueTokens`].
 pub struct TokenVerifier {
     audience: String,
+    /// The only algorithm, as headers write it.
+    algorithm: &'static str,
     validation: Validation,
     clock: SharedClock,
     on_stale: OnStale,
@@ -126,6 +131,7 @@ impl TokenVerifier {
         validation.validate_nbf = false;
         Self {
             audience: audience.to_owned(),
+            algorithm: "EdDSA",
             validation,
             clock,
             on_stale: OnStale::default(),
@@ -134,6 +140,17 @@ impl TokenVerifier {
             unknown_key: Notify::new(),
             opaque: None,
         }
+    }
+
+    /// Takes tokens that this secret signs, and no others: for a single node whose older services
+    /// check tokens by the same secret.
+    #[must_use]
+    pub fn hs256(mut self, secret: &[u8]) -> Self {
+        self.algorithm = "HS256";
+        self.validation.algorithms = vec![Algorithm::HS256];
+        let key = DecodingKey::from_secret(secret);
+        self.keys = RwLock::new(Arc::new(HashMap::from([(HS256_KID.to_owned(), key)])));
+        self
     }
 
     /// Chooses what stale revocations mean.
@@ -150,8 +167,11 @@ impl TokenVerifier {
         self
     }
 
-    /// Replaces the key set.
+    /// Replaces the key set; a shared secret stays as it is.
     pub fn set_keys(&self, keys: Vec<PublicKey>) {
+        if self.algorithm == "HS256" {
+            return;
+        }
         let keys = keys
             .into_iter()
             .filter_map(|key| {
@@ -284,7 +304,7 @@ impl TokenVerifier {
         let head = token.split('.').next().unwrap_or_default();
         let head = URL_SAFE_NO_PAD.decode(head).or(Err(VerifyError::Invalid))?;
         let head: Header = serde_json::from_slice(&head).or(Err(VerifyError::Invalid))?;
-        if head.alg != "EdDSA" || head.typ != "at+jwt" {
+        if head.alg != self.algorithm || head.typ != "at+jwt" {
             return Err(VerifyError::Invalid);
         }
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));

@@ -18,7 +18,7 @@ use kernel::{
     SystemClock, UserId, WorkerSlot,
 };
 use runtime::Lifecycle;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use testkit::TestDb;
 use testkit::http::Reply;
@@ -133,6 +133,7 @@ impl House {
         follower.follow(&[Topic::Revoked]).await.unwrap();
         let shared: SharedClock = clock.clone();
         let csrf = settings.keys.clone();
+        let signing = settings.signing.clone();
         let identity = identity::build(identity::Deps {
             db: database.app(identity::SCHEMA).unwrap(),
             ids: Ids::new(Arc::clone(&shared), WorkerSlot::permanent(1)),
@@ -152,6 +153,10 @@ impl House {
         let verifier = TokenVerifier::new("my-auth-service", "my-app-client", Arc::clone(&shared))
             .with_opaque(issuers)
             .on_stale(OnStale::Allow);
+        let verifier = match &signing {
+            identity::Signing::EdDsa => verifier,
+            identity::Signing::Hs256(secret) => verifier.hs256(secret.expose_secret().as_bytes()),
+        };
         let verifier = Arc::new(verifier);
         let limiter = LocalLimiter::new(Arc::clone(&shared), 100_000);
         let rng = SeededRng::new(SEED);

@@ -14,6 +14,7 @@ mod dialect;
 mod every_login;
 mod friends;
 mod harness;
+mod hs256;
 mod impersonation;
 mod keys;
 mod links;

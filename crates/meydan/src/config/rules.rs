@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::origin::Origin;
 use super::problem::{Code, Problem};
-use super::types::{EmailVerification, Env, WebOrigin};
+use super::types::{EmailVerification, Env, JwtAlg, WebOrigin};
 use super::{Config, Request, Role, Sources};
 use crate::parts::Contents;
 
@@ -157,6 +157,7 @@ pub(crate) fn check(
         problems,
     };
     checker.secret();
+    checker.shared_secret();
     checker.conveniences();
     checker.pairs();
     checker.senders();
@@ -209,6 +210,23 @@ impl Checker<'_> {
             }
             Some(_) => {}
             None => self.missing_secret(),
+        }
+    }
+
+    /// A shared secret that nobody gave is shared with nobody, and services that only check tokens
+    /// must not be able to make them.
+    fn shared_secret(&mut self) {
+        let jwt = &self.config.auth.jwt;
+        if jwt.alg != JwtAlg::Hs256 {
+            return;
+        }
+        if self.facts.role == Role::Service {
+            let message = "HS256 is for `meydan up`: a process of `meydan serve` that checks \
+                           tokens could make them too";
+            self.refuse("auth.jwt.alg", Code::Combination, message);
+        } else if jwt.secret.is_none() {
+            let message = "HS256 needs `auth.jwt.secret`, which the older services have too";
+            self.refuse("auth.jwt.alg", Code::Combination, message);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::schema::Alias::{Common, Short};
 use super::schema::settings;
 use super::types::{
-    Approver, Country, EmailVerification, Env, LogFormat, MailTransport, Network, OnStale,
+    Approver, Country, EmailVerification, Env, JwtAlg, LogFormat, MailTransport, Network, OnStale,
     OtpProvider, PasswordScheme, Place, Secret, SmsProvider, WebOrigin,
 };
 use super::value::Size;
@@ -171,6 +171,10 @@ settings! {
 settings! {
     /// The root secret.
     "auth.jwt." struct Jwt {
+        /// Signs tokens with Ed25519 keys that rotate by themselves, or with the secret below.
+        /// `HS256` is for one node whose older services check tokens by that secret; no keys are
+        /// published then.
+        alg: JwtAlg = "EdDSA";
         /// Root secret of at least 32 bytes, from which all keys are derived. The same for all
         /// processes of one installation.
         secret: Option<Secret>, or "made once and kept in the data directory",

@@ -85,6 +85,18 @@ impl Choice for EmailVerification {
     const ALL: &'static [Self] = &[Self::Required, Self::Off];
 }
 
+/// What signs tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JwtAlg {
+    EdDsa,
+    Hs256,
+}
+
+impl Choice for JwtAlg {
+    const WORDS: &'static [&'static str] = &["EdDSA", "HS256"];
+    const ALL: &'static [Self] = &[Self::EdDsa, Self::Hs256];
+}
+
 /// What to do with tokens while nobody tells of revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnStale {

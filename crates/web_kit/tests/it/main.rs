@@ -14,6 +14,7 @@ mod errors;
 mod fuzz_bodies;
 mod h2;
 mod headers;
+mod hs256;
 mod limits;
 mod openapi;
 mod ops;

@@ -52,7 +52,7 @@ fn every_kind_of_value_says_what_it_expects() {
     meydan.toml:12:14   http.ops_listen: expected an address with a port such as 127.0.0.1:9464, found 9464      [config.bad_value]
     meydan.toml:14:12   auth.dev_mode: expected true or false, found "yes"                                       [config.bad_value]
     meydan.toml:15:10   auth.issuer: expected text, found ""                                                     [config.bad_value]
-    meydan.toml:16:14   auth.access_ttl: expected 1m..1h, found "2h"                                             [config.bad_value]
+    meydan.toml:16:14   auth.access_ttl: expected 1m..15m, found "2h"                                            [config.bad_value]
     meydan.toml:18:7    database.url: expected a secret text, found something else                               [config.bad_value]
     15 errors; nothing was started
     "#);

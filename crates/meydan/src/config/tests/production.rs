@@ -155,3 +155,22 @@ fn metrics_stay_on_internal_addresses() {
         assert_eq!(found, expected, "{address}");
     }
 }
+
+#[test]
+fn a_shared_secret_is_for_one_node_that_was_given_one() {
+    let hs256 = ("MEYDAN_AUTH__JWT__ALG", "HS256");
+    let secret = ("JWT_SECRET", SECRET);
+    let folder = Folder::new();
+    let said =
+        |request: &Request, variables: &[(&str, &str)]| match folder.load_as(request, variables) {
+            Ok(_) => false,
+            Err(report) => report
+                .problems
+                .iter()
+                .any(|problem| problem.message.contains("HS256")),
+        };
+    assert!(!said(&up(&[]), &[hs256, secret]));
+    assert!(said(&up(&[]), &[hs256]));
+    assert!(said(&serve(), &[hs256, secret]));
+    assert!(!said(&serve(), &[secret]));
+}
