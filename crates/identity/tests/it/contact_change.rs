@@ -190,7 +190,12 @@ async fn a_browser_session_gets_a_new_cookie_when_it_is_proved_again() {
     let (house, _post) = house().await;
     house.register("ayse").await;
     let body = json!({"identifier": "ayse", "password": PASSWORD, "session": "cookie"});
-    let login = house.post("/v1/auth/login", body).await;
+    let own = [("sec-fetch-site", "same-origin")];
+    let login = testkit::http::call_with(&house.router, "POST", "/v1/auth/login", (), &own, body)
+        .await
+        .unwrap()
+        .expect(200)
+        .unwrap();
     let first = login.headers["set-cookie"].to_str().unwrap().to_owned();
     let cookie = first.split(['=', ';']).nth(1).unwrap();
     let hash = sha256(cookie);
