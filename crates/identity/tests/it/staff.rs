@@ -358,8 +358,9 @@ async fn roles_act_at_once_and_browser_sessions_begin_anew() {
     let admin = house.staff("yonetici", Superadmin).await;
     let ayse = house.register("ayse").await;
     let login = json!({"identifier": "ayse", "password": PASSWORD, "session": "cookie"});
+    let page = [("sec-fetch-site", "same-origin")];
     house
-        .post("/v1/auth/login", login)
+        .call_with("POST", "/v1/auth/login", "", &page, login)
         .await
         .expect(200)
         .unwrap();
