@@ -32,6 +32,10 @@ fn provider(name: &str, kind: ProviderKind) -> Provider {
 
 impl Street {
     async fn new() -> Self {
+        Box::pin(Self::built()).await
+    }
+
+    async fn built() -> Self {
         // The provider's tokens and our judgement share one clock, which the house moves.
         let moved = Arc::new(std::sync::atomic::AtomicI64::new(0));
         let clock = Arc::clone(&moved);
