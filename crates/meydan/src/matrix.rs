@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
-use jiff::Timestamp;
-use kernel::{Caller, PlatformRole, SystemClock, UserId};
+use kernel::{Caller, Clock as _, PlatformRole, SystemClock, UserId};
 use serde_json::json;
-use testkit::http::{Credential, Reply, bot_token, call_with, caller, cookie, grant, page_headers};
+use testkit::http::{Credential, Reply, call_with, caller, grant, page_headers};
 use web_kit::{Login, Operation, Policy};
 
 use crate::compose;
@@ -90,7 +89,7 @@ fn holding(operation: &Operation, role: PlatformRole) -> Verdict {
 
 fn fresh(id: i64) -> Caller {
     Caller {
-        auth_time: Some(Timestamp::now()),
+        auth_time: Some(SystemClock.now()),
         ..caller(UserId::new(id))
     }
 }
@@ -100,82 +99,90 @@ fn staff(id: i64, role: PlatformRole) -> Credential {
     fresh(id).into()
 }
 
-/// Everybody who may come, with every scope that is named anywhere in `scopes`.
-fn everybody(scopes: Vec<String>) -> Result<Vec<Somebody>> {
-    let plain = |name, who, expected| Somebody {
+fn plain(
+    name: &'static str,
+    who: impl Into<Credential>,
+    expected: fn(&Operation) -> Verdict,
+) -> Somebody {
+    Somebody {
         name,
-        who,
+        who: who.into(),
         headers: Vec::new(),
         expected,
-    };
-    let acting = Caller {
-        act: Some(UserId::new(999)),
-        ..fresh(104)
-    };
-    let with_cookie = |name, headers, expected| Somebody {
+    }
+}
+
+fn page(
+    name: &'static str,
+    headers: Vec<(&'static str, String)>,
+    expected: fn(&Operation) -> Verdict,
+) -> Somebody {
+    Somebody {
         name,
         who: Credential::Nobody,
         headers,
         expected,
+    }
+}
+
+/// Nobody, people, and whoever acts in their name.
+fn people() -> Vec<Somebody> {
+    let acting = Caller {
+        act: Some(UserId::new(999)),
+        ..fresh(104)
     };
-    let bare = format!("{}={}", web_kit::HOST_COOKIE, cookie(&fresh(110))?);
-    let bare = vec![
-        ("cookie", bare),
-        ("sec-fetch-site", "same-origin".to_owned()),
-    ];
-    let mut foreign = page_headers(&fresh(111))?;
-    foreign.retain(|(name, _)| *name != "sec-fetch-site");
-    foreign.push(("sec-fetch-site", "cross-site".to_owned()));
-    let by_page: fn(&Operation) -> Verdict = |operation| match operation.method {
-        axum::http::Method::GET => if_staff(operation, Verdict::Admitted),
-        _ => CSRF,
-    };
-    let bot = Credential::Header(format!("Bot {}", bot_token(UserId::new(102))));
-    Ok(vec![
-        plain("nobody", Credential::Nobody, |_| NOBODY),
-        plain("rubbish", "Bearer x.y.z".into(), |_| NOBODY),
+    vec![
+        plain("nobody", (), |_| NOBODY),
+        plain("rubbish", "Bearer x.y.z", |_| NOBODY),
         plain(
             "a stale login",
-            caller(UserId::new(100)).into(),
+            caller(UserId::new(100)),
             |operation| match operation.demands.login {
                 Login::Fresh => STEP_UP,
                 Login::Any => if_staff(operation, Verdict::Admitted),
             },
         ),
-        plain("a fresh login", fresh(101).into(), |operation| {
+        plain("a fresh login", fresh(101), |operation| {
             if_staff(operation, Verdict::Admitted)
         }),
-        plain("a bot", bot, |operation| {
-            match (operation.dialect, operation.demands.admits_programs()) {
-                (false, _) => NOBODY,
-                (true, false) => FORBIDDEN,
-                (true, true) => Verdict::Admitted,
-            }
-        }),
-        plain(
-            "a key without scopes",
-            Caller::api_key(UserId::new(103), Vec::new()).into(),
-            |operation| if operation.dialect { NOBODY } else { FORBIDDEN },
-        ),
-        plain(
-            "a key with every scope",
-            Caller::api_key(UserId::new(105), scopes).into(),
-            |operation| {
-                let demands = &operation.demands;
-                match (operation.dialect, demands.scope) {
-                    (true, _) => NOBODY,
-                    (false, Some(_)) if demands.admits_programs() => Verdict::Admitted,
-                    (false, _) => FORBIDDEN,
-                }
-            },
-        ),
-        plain("staff in a user's name", acting.into(), |operation| {
+        plain("staff in a user's name", acting, |operation| {
             if operation.demands.admits_impersonation() {
                 Verdict::Admitted
             } else {
                 FORBIDDEN
             }
         }),
+    ]
+}
+
+/// Bots and keys; one key holds every scope that is named anywhere.
+fn programs(scopes: Vec<String>) -> Vec<Somebody> {
+    let key = |id, scopes| Caller::api_key(UserId::new(id), scopes);
+    vec![
+        plain("a bot", Caller::bot(UserId::new(102)), |operation| {
+            match (operation.dialect, operation.demands.admits_programs()) {
+                (false, _) => NOBODY,
+                (true, false) => FORBIDDEN,
+                (true, true) => Verdict::Admitted,
+            }
+        }),
+        plain("a key without scopes", key(103, Vec::new()), |operation| {
+            if operation.dialect { NOBODY } else { FORBIDDEN }
+        }),
+        plain("a key with every scope", key(105, scopes), |operation| {
+            let demands = &operation.demands;
+            match (operation.dialect, demands.scope) {
+                (true, _) => NOBODY,
+                (false, Some(_)) if demands.admits_programs() => Verdict::Admitted,
+                (false, _) => FORBIDDEN,
+            }
+        }),
+    ]
+}
+
+/// One member of staff for each role.
+fn roles() -> Vec<Somebody> {
+    vec![
         plain(
             "a superadmin",
             staff(106, PlatformRole::Superadmin),
@@ -190,9 +197,24 @@ fn everybody(scopes: Vec<String>) -> Result<Vec<Somebody>> {
         plain("finance", staff(109, PlatformRole::Finance), |row| {
             holding(row, PlatformRole::Finance)
         }),
-        with_cookie("a cookie without its token", bare, by_page),
-        with_cookie("a cookie on a foreign page", foreign, by_page),
-        with_cookie("a page of ours", page_headers(&fresh(112))?, |operation| {
+    ]
+}
+
+/// Sessions by cookie, also without what shows that the page is ours.
+fn pages() -> Result<Vec<Somebody>> {
+    let refused: fn(&Operation) -> Verdict = |operation| match operation.method {
+        axum::http::Method::GET => if_staff(operation, Verdict::Admitted),
+        _ => CSRF,
+    };
+    let mut bare = page_headers(&fresh(110))?;
+    bare.retain(|(name, _)| *name != "x-csrf-token");
+    let mut foreign = page_headers(&fresh(111))?;
+    foreign.retain(|(name, _)| *name != "sec-fetch-site");
+    foreign.push(("sec-fetch-site", "cross-site".to_owned()));
+    Ok(vec![
+        page("a cookie without its token", bare, refused),
+        page("a cookie on a foreign page", foreign, refused),
+        page("a page of ours", page_headers(&fresh(112))?, |operation| {
             if_staff(operation, Verdict::Admitted)
         }),
     ])
@@ -244,13 +266,14 @@ async fn s2_every_route_lets_in_whom_it_declares_and_nobody_else() -> Result<()>
         .iter()
         .filter_map(|operation| operation.demands.scope)
         .collect();
-    let everybody = everybody(scopes.into_iter().map(str::to_owned).collect())?;
+    let scopes = scopes.into_iter().map(str::to_owned).collect();
+    let everybody = [people(), programs(scopes), roles(), pages()?];
     let (mut refused, mut admitted) = (0, 0);
     for operation in operations {
         if operation.policy == Policy::Public {
             continue;
         }
-        for somebody in &everybody {
+        for somebody in everybody.iter().flatten() {
             let expected = (somebody.expected)(operation);
             // Whom the row lets in is asked only where it tells something: handlers need a database.
             let Verdict::Refused(status, code) = expected else {
