@@ -43,7 +43,12 @@ impl Identity {
     ) -> Result<LoggedIn> {
         let now = login.auth_time;
         let staff = !sql::people::list_roles(tx, login.user).await?.is_empty();
-        let times = self.settings.browser.of(staff);
+        let browser = &self.settings.browser;
+        let times = if staff {
+            browser.staff
+        } else {
+            browser.everybody
+        };
         let absolute_expires_at = later(now, times.absolute);
         let cookie = SecretString::from(kernel::rng::token::<32>(&*self.rng));
         let secret = sql::devices::Secret {

@@ -107,13 +107,6 @@ pub struct BrowserTimes {
     pub staff: Times,
 }
 
-impl BrowserTimes {
-    /// Those of one kind.
-    pub(crate) fn of(&self, staff: bool) -> Times {
-        if staff { self.staff } else { self.everybody }
-    }
-}
-
 impl Default for BrowserTimes {
     fn default() -> Self {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);

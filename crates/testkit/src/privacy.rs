@@ -25,21 +25,20 @@ const MECHANICS: &[&str] = &[
     "mechanics_history",
 ];
 
-const COLUMNS: Sql = Sql::new(
-    "testkit.columns",
-    "SELECT c.relname || '.' || a.attname
-       FROM pg_catalog.pg_class c
-       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-      WHERE n.nspname = $1
-        AND c.relkind IN ('r', 'p')
-        AND NOT c.relispartition
-        AND a.attnum > 0
-        AND NOT a.attisdropped
-      ORDER BY 1",
-);
-
 async fn columns(admin: &Db, schema: &str) -> Result<Vec<String>> {
+    const COLUMNS: Sql = Sql::new(
+        "testkit.columns",
+        "SELECT c.relname || '.' || a.attname
+           FROM pg_catalog.pg_class c
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+          WHERE n.nspname = $1
+            AND c.relkind IN ('r', 'p')
+            AND NOT c.relispartition
+            AND a.attnum > 0
+            AND NOT a.attisdropped
+          ORDER BY 1",
+    );
     Ok(COLUMNS.bind(&schema).scalars(admin).await?)
 }
 

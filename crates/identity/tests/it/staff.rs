@@ -1,7 +1,5 @@
 //! What staff do to accounts.
 
-use std::sync::Arc;
-
 use contracts::Credentials as _;
 use kernel::PlatformRole::{Finance, Moderator, Superadmin, Support};
 use serde_json::{Value, json};
@@ -227,27 +225,23 @@ async fn whoever_waited_for_an_erasure_waits_again_when_enabled() {
 
 #[tokio::test]
 async fn a_login_that_was_proved_before_the_account_was_disabled_gives_no_device() {
-    let house = Arc::new(House::new().await);
+    let house = House::new().await;
     let support = house.staff("destek", Support).await;
     for round in 0..8 {
         let name = format!("kisi{round}");
         let session = house.register(&name).await;
         let logins = (0..6).map(|_| {
-            let (house, name) = (Arc::clone(&house), name.clone());
-            tokio::spawn(async move {
-                let body = json!({"identifier": name, "password": PASSWORD});
-                house.post("/v1/auth/login", body).await.status
-            })
+            let body = json!({"identifier": name, "password": PASSWORD});
+            house.post("/v1/auth/login", body)
         });
-        let logins: Vec<_> = logins.collect();
-        let body = json!({"reason": WHY});
-        house
-            .call("POST", &path(&session, "disable"), &support.access, body)
-            .await
-            .expect(204)
-            .unwrap();
+        let (disable, body) = (path(&session, "disable"), json!({"reason": WHY}));
+        let (logins, disabled) = tokio::join!(
+            futures::future::join_all(logins),
+            house.call("POST", &disable, &support.access, body)
+        );
+        disabled.expect(204).unwrap();
         for login in logins {
-            assert!(matches!(login.await.unwrap().as_u16(), 200 | 401));
+            assert!(matches!(login.status.as_u16(), 200 | 401));
         }
     }
     let live =
@@ -441,20 +435,19 @@ async fn roles_are_given_by_superadmins_with_a_fresh_login_only() {
 
 #[tokio::test]
 async fn the_last_superadmin_stays_even_if_two_go_at_once() {
-    let house = Arc::new(House::new().await);
+    let house = House::new().await;
     let (first, second) = (
         house.staff("bir", Superadmin).await,
         house.staff("iki", Superadmin).await,
     );
-    let leave = |who: &Session| {
-        let (house, token, path) = (Arc::clone(&house), who.access.clone(), path(who, "roles"));
-        tokio::spawn(async move {
-            let body = json!({"roles": [], "reason": WHY});
-            house.call("PUT", &path, &token, body).await.status.as_u16()
-        })
+    let leave = async |who: &Session| {
+        let body = json!({"roles": [], "reason": WHY});
+        let roles = path(who, "roles");
+        let reply = house.call("PUT", &roles, &who.access, body).await;
+        reply.status.as_u16()
     };
-    let (one, other) = (leave(&first), leave(&second));
-    let mut statuses = [one.await.unwrap(), other.await.unwrap()];
+    let (one, other) = tokio::join!(leave(&first), leave(&second));
+    let mut statuses = [one, other];
     statuses.sort_unstable();
     assert_eq!(statuses, [204, 409]);
     let left = "SELECT count(*) FROM identity.platform_roles WHERE role = 'superadmin'";
