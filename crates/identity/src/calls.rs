@@ -94,7 +94,7 @@ impl Credentials for Identity {
     }
 
     async fn revoked_since(&self, since: Timestamp) -> Result<Vec<Revocation>, Failure> {
-        let rows = sql::devices::revoked_since(&self.db, since).await?;
+        let rows = sql::revocations::revoked_since(&self.db, since).await?;
         Ok(rows
             .into_iter()
             .map(|row| Revocation {

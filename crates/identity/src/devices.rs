@@ -369,7 +369,7 @@ impl Identity {
         reason: &'static str,
     ) -> Result<bool> {
         let tx = self.db.begin().await?;
-        let revoked = sql::devices::revoke(&tx, user, device, reason).await?;
+        let revoked = sql::revocations::revoke(&tx, user, device, reason).await?;
         let revoked: Vec<DeviceId> = revoked.into_iter().collect();
         self.record_revoked(&tx, user, &revoked, reason).await?;
         tx.commit().await?;
@@ -385,7 +385,7 @@ impl Identity {
         reason: &'static str,
     ) -> Result<()> {
         let tx = self.db.begin().await?;
-        let revoked = sql::devices::revoke_all(&tx, user, except, reason).await?;
+        let revoked = sql::revocations::revoke_all(&tx, user, except, reason).await?;
         self.record_revoked(&tx, user, &revoked, reason).await?;
         tx.commit().await?;
         self.publish_revoked(revoked).await;

@@ -128,7 +128,7 @@ impl Identity {
         if sql::staff::disable(&tx, user, now).await? {
             events.user_state_changed(user, "disabled")?;
         }
-        let revoked = sql::devices::revoke_all(&tx, user, None, "erasure").await?;
+        let revoked = sql::revocations::revoke_all(&tx, user, None, "erasure").await?;
         events.devices_revoked(user, &revoked, "erasure")?;
         events.append(&tx).await?;
         tx.commit().await?;

@@ -174,24 +174,24 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
             include_str!("../migrations/V0005__logins.sql"),
         ),
         (
-            "V0007__registration_locks",
-            include_str!("../migrations/V0007__registration_locks.sql"),
+            "V0006__registration_locks",
+            include_str!("../migrations/V0006__registration_locks.sql"),
         ),
         (
-            "V0009__staff",
-            include_str!("../migrations/V0009__staff.sql"),
+            "V0007__staff",
+            include_str!("../migrations/V0007__staff.sql"),
         ),
         (
-            "V0010__display_name_prefix",
-            include_str!("../migrations/V0010__display_name_prefix.sql"),
+            "V0008__display_name_prefix",
+            include_str!("../migrations/V0008__display_name_prefix.sql"),
         ),
         (
-            "V0011__relations",
-            include_str!("../migrations/V0011__relations.sql"),
+            "V0009__relations",
+            include_str!("../migrations/V0009__relations.sql"),
         ),
         (
-            "V0012__username_prefix",
-            include_str!("../migrations/V0012__username_prefix.sql"),
+            "V0010__username_prefix",
+            include_str!("../migrations/V0010__username_prefix.sql"),
         ),
     ],
 };

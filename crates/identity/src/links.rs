@@ -146,7 +146,7 @@ impl Identity {
         sql::mailboxes::prove(&tx, user, now).await?;
         self.void_links(&tx, user).await?;
         self.void_unfinished(&tx, user).await?;
-        let revoked = sql::devices::revoke_all(&tx, user, None, "reset").await?;
+        let revoked = sql::revocations::revoke_all(&tx, user, None, "reset").await?;
         let mut events = Events::new(&self.ids, now, Some(user));
         events.factor_changed(user, "password")?;
         events.devices_revoked(user, &revoked, "reset")?;

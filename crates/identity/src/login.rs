@@ -248,7 +248,7 @@ impl Identity {
         let mut revoked = Vec::new();
         if others == OtherDevices::End {
             let except = Some(device);
-            revoked = sql::devices::revoke_all(&tx, caller.user, except, "password").await?;
+            revoked = sql::revocations::revoke_all(&tx, caller.user, except, "password").await?;
         }
         let mut events = Events::new(&self.ids, now, Some(caller.user));
         events.factor_changed(caller.user, "password")?;

@@ -20,6 +20,7 @@ pub(crate) mod owners;
 pub(crate) mod passkeys;
 pub(crate) mod people;
 pub(crate) mod relations;
+pub(crate) mod revocations;
 pub(crate) mod staff;
 pub(crate) mod tokens;
 pub(crate) mod users;
@@ -45,6 +46,7 @@ pub(crate) static ALL: LazyLock<Vec<&'static db::Sql>> = LazyLock::new(|| {
         owners::ALL,
         people::ALL,
         relations::ALL,
+        revocations::ALL,
         staff::ALL,
         tokens::ALL,
         users::ALL,

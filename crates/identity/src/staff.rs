@@ -197,7 +197,7 @@ impl Identity {
         if !sql::staff::disable(&tx, user, now).await? {
             return Ok(());
         }
-        let revoked = sql::devices::revoke_all(&tx, user, None, "disabled").await?;
+        let revoked = sql::revocations::revoke_all(&tx, user, None, "disabled").await?;
         let mut events = Events::new(&self.ids, now, Some(staff.user));
         events.user_state_changed(user, "disabled")?;
         events.devices_revoked(user, &revoked, "disabled")?;
@@ -237,7 +237,7 @@ impl Identity {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         self.enter_staff(&tx, staff, Act::Guard, user).await?;
-        let revoked = sql::devices::revoke_all(&tx, user, None, "staff").await?;
+        let revoked = sql::revocations::revoke_all(&tx, user, None, "staff").await?;
         let mut events = Events::new(&self.ids, now, Some(staff.user));
         events.devices_revoked(user, &revoked, "staff")?;
         events.append(&tx).await?;
@@ -274,14 +274,14 @@ impl Identity {
         let mut events = Events::new(&self.ids, now, Some(staff.user));
         let stored = sql::people::list_roles(&tx, user).await?;
         events.roles_changed(user, &stored)?;
-        let mut revoked = sql::devices::revoke_browsers(&tx, user, "roles").await?;
+        let mut revoked = sql::revocations::revoke_browsers(&tx, user, "roles").await?;
         events.devices_revoked(user, &revoked, "roles")?;
         if !may(roles, Act::Impersonate, &[]) {
             revoked.extend(self.end_acting(&tx, &mut events, user).await?);
         }
         // Whoever acts as this user has no business with the rights of staff.
         if !roles.is_empty() {
-            let supported = sql::devices::revoke_support(&tx, user, "roles").await?;
+            let supported = sql::revocations::revoke_support(&tx, user, "roles").await?;
             events.devices_revoked(user, &supported, "roles")?;
             revoked.extend(supported);
         }
@@ -321,7 +321,7 @@ impl Identity {
         events: &mut Events<'_>,
         staff: UserId,
     ) -> Result<Vec<DeviceId>> {
-        let acted = sql::devices::revoke_acting(tx, staff, "staff").await?;
+        let acted = sql::revocations::revoke_acting(tx, staff, "staff").await?;
         for device in &acted {
             events.devices_revoked(device.user_id, &[device.id], "staff")?;
         }

@@ -3,32 +3,27 @@
 //! It builds them in the order in which they call each other, so that a cycle cannot be written:
 //! identity ← communities ← messaging, applications ← realtime. Begin with [`start`].
 
+mod catalog;
+mod ground;
+
 use std::sync::Arc;
 
 use contracts::{Credentials, PersonalData};
 use infra::bus::{Bus, LocalBus};
-use infra::cache::{Cache, LocalCache};
-use infra::fanout::{Fanout, LocalFanout};
-use infra::limiter::LocalLimiter;
-use infra::objects::{DiskObjects, MemoryObjects, Objects};
-use kernel::{Failure, Ids, Limiter, SharedClock, SharedRng, SystemClock, SystemRng, WorkerSlot};
-use runtime::{Job, Lifecycle, Metric, Module};
+use kernel::{Failure, WorkerSlot};
+use runtime::{Job, Lifecycle, Module};
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
 use web_kit::{StackOptions, Table, TokenVerifier};
+
+pub(crate) use catalog::{errors, metrics, migrations};
+use ground::Ground;
 
 use crate::config::Config;
 use crate::credentials;
 use crate::demo::{self, World};
 use crate::listen::{Door, Listeners};
 use crate::parts::{Parts, Running, Service};
-use crate::senders::Carriers;
 use crate::{outbox, pages, settings};
-
-/// Keys that the limiter remembers; beyond, the least used is forgotten.
-const LIMITER_KEYS: u64 = 100_000;
-/// Challenges and tickets that are kept at a time; beyond, the least used is forgotten.
-const CACHE_ENTRIES: u64 = 100_000;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,116 +54,6 @@ pub(crate) enum Error {
     Outbound(#[from] infra::outbound::OutboundError),
     #[error("serving")]
     Serve(#[from] crate::listen::Error),
-}
-
-/// The migrations of every context, in call order.
-pub(crate) fn migrations() -> Vec<db::Migrations> {
-    vec![
-        identity::MIGRATIONS,
-        communities::MIGRATIONS,
-        messaging::MIGRATIONS,
-        applications::MIGRATIONS,
-        audit::MIGRATIONS,
-        realtime::MIGRATIONS,
-    ]
-}
-
-/// Every error code of the product.
-pub(crate) fn errors() -> Vec<&'static kernel::ErrorRow> {
-    [
-        kernel::failure::ERRORS,
-        web_kit::ERRORS,
-        rpc::ERRORS,
-        identity::ERRORS,
-        communities::ERRORS,
-        messaging::ERRORS,
-        applications::ERRORS,
-        audit::ERRORS,
-        realtime::ERRORS,
-    ]
-    .concat()
-}
-
-/// Every metric of the product.
-pub(crate) fn metrics() -> Vec<Metric> {
-    [
-        runtime::METRICS,
-        web_kit::METRICS,
-        rpc::METRICS,
-        infra::METRICS,
-        db::METRICS,
-        identity::METRICS,
-        messaging::METRICS,
-        realtime::METRICS,
-    ]
-    .concat()
-}
-
-/// What all contexts stand on.
-struct Ground {
-    db: db::Db,
-    ids: Arc<Ids>,
-    clock: SharedClock,
-    rng: SharedRng,
-    fanout: Arc<dyn Fanout>,
-    limiter: Arc<dyn Limiter>,
-    cache: Arc<dyn Cache>,
-    carriers: Carriers,
-    objects: Arc<dyn Objects>,
-    lifecycle: Lifecycle,
-    /// When the last request is answered: later than the begin of draining.
-    end: CancellationToken,
-}
-
-impl Ground {
-    fn new(
-        db: db::Db,
-        slot: Arc<WorkerSlot>,
-        lifecycle: Lifecycle,
-        end: CancellationToken,
-    ) -> Self {
-        let clock: SharedClock = Arc::new(SystemClock);
-        Ground {
-            db,
-            ids: Ids::new(Arc::clone(&clock), slot),
-            rng: Arc::new(SystemRng),
-            fanout: LocalFanout::new(),
-            limiter: LocalLimiter::new(Arc::clone(&clock), LIMITER_KEYS),
-            cache: LocalCache::new(Arc::clone(&clock), CACHE_ENTRIES),
-            carriers: Carriers::default(),
-            // Whoever serves keeps them on disk, see `leased`.
-            objects: MemoryObjects::new(0),
-            clock,
-            lifecycle,
-            end,
-        }
-    }
-
-    /// The same over a database, with a worker number that is leased until `end`: later than the
-    /// begin of draining, because requests in progress need ids.
-    async fn leased(
-        config: &Config,
-        parts: &Parts,
-        lifecycle: &Lifecycle,
-        end: &CancellationToken,
-    ) -> Result<Self, Error> {
-        let db = db::Db::connect(&parts.database)?;
-        let (slot, keeper) = db::worker::lease(&db, Arc::new(SystemClock)).await?;
-        runtime::spawn(lifecycle, "db.worker_number", keeper.run(end.clone()));
-        let ground = Self::new(db, slot, lifecycle.clone(), end.clone());
-        Ok(Ground {
-            objects: DiskObjects::new(config.storage.data_dir.join("objects")),
-            ..ground
-        })
-    }
-}
-
-impl Ground {
-    /// With those who carry messages, as the settings say.
-    async fn with_carriers(self, config: &Config) -> Result<Self, Error> {
-        let carriers = Carriers::of(config, &self.clock, &self.rng).await?;
-        Ok(Ground { carriers, ..self })
-    }
 }
 
 /// The contexts of a process.
@@ -581,23 +466,4 @@ fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<
     let listener = db::wakeup::Listener::new(parts.direct.clone(), ground.db.clone());
     runtime::spawn(lifecycle, "db.listener", listener.run(soft));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    /// Whom people know is their own business.
-    const NOT_AUDITED: &[&str] = &["identity.relationship_changed.v1"];
-
-    /// What identity tells is what auditors ask for: a new event is audited or said not to be.
-    #[test]
-    fn every_event_of_accounts_is_audited() {
-        for kind in identity::EVENTS {
-            let audited = audit::AUDITED.contains(kind);
-            let excepted = NOT_AUDITED.contains(kind);
-            assert!(
-                audited != excepted,
-                "{kind} is neither audited nor excepted"
-            );
-        }
-    }
 }

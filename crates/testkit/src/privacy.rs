@@ -26,7 +26,7 @@ const MECHANICS: &[&str] = &[
 ];
 
 async fn columns(admin: &Db, schema: &str) -> Result<Vec<String>> {
-    const COLUMNS: Sql = Sql::new(
+    let columns = Sql::new(
         "testkit.columns",
         "SELECT c.relname || '.' || a.attname
            FROM pg_catalog.pg_class c
@@ -39,7 +39,7 @@ async fn columns(admin: &Db, schema: &str) -> Result<Vec<String>> {
             AND NOT a.attisdropped
           ORDER BY 1",
     );
-    Ok(COLUMNS.bind(&schema).scalars(admin).await?)
+    Ok(columns.bind(&schema).scalars(admin).await?)
 }
 
 fn table_of(column: &str) -> &str {
