@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::Result;
 use axum::Router;
 use kernel::{Caller, Clock as _, PlatformRole, SystemClock, UserId};
 use serde_json::json;
@@ -15,6 +14,9 @@ use testkit::http::{Credential, Reply, call_with, caller, grant, page_headers};
 use web_kit::{Login, Operation, Policy};
 
 use crate::compose;
+
+/// Tests fail with whatever went wrong.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// What anybody may call. A row here is a decision: whoever adds one says who guards it instead.
 const OPEN: &[&str] = &[
@@ -249,13 +251,14 @@ async fn ask(router: &Router, operation: &Operation, somebody: &Somebody) -> Res
     let method = operation.method.as_str();
     let body = (method != "GET").then(|| json!({}));
     let who = somebody.who.clone();
-    call_with(router, method, &path_of(operation), who, &headers, body).await
+    let path = path_of(operation);
+    Ok(call_with(router, method, &path, who, &headers, body).await?)
 }
 
-fn verdict_of(reply: &Reply, dialect: bool) -> (u16, String) {
+fn verdict_of(reply: &Reply, operation: &Operation) -> (u16, String) {
     let code = reply.json["code"].as_str().unwrap_or_default();
     // The dialect has numbers; two of ours are told apart by their texts elsewhere.
-    let code = if dialect {
+    let code = if operation.dialect {
         String::new()
     } else {
         code.to_owned()
@@ -291,7 +294,7 @@ async fn s2_every_route_lets_in_whom_it_declares_and_nobody_else() -> Result<()>
             };
             let reply = ask(&router, operation, somebody).await?;
             let code = if operation.dialect { "" } else { code };
-            let found = verdict_of(&reply, operation.dialect);
+            let found = verdict_of(&reply, operation);
             assert_eq!(
                 found,
                 (status, code.to_owned()),

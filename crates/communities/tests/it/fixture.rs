@@ -340,19 +340,26 @@ pub(crate) fn id(object: &Value) -> kernel::AnyId {
 
 /// The same JSON with ids, codes and moments masked, for snapshots.
 pub(crate) fn masked(value: &Value) -> Value {
+    let mut masked = mask(value);
+    // Whether a map keeps the order of its names depends on who else uses serde_json.
+    masked.sort_all_objects();
+    masked
+}
+
+fn mask(value: &Value) -> Value {
     match value {
         Value::String(text) if text.len() >= 15 && text.bytes().all(|b| b.is_ascii_digit()) => {
             json!("[id]")
         }
         Value::String(text) if text.len() == 32 && text.ends_with("+00:00") => json!("[moment]"),
-        Value::Array(list) => list.iter().map(masked).collect(),
+        Value::Array(list) => list.iter().map(mask).collect(),
         Value::Object(map) => map
             .iter()
             .map(|(key, value)| {
                 let value = if key == "code" && value.is_string() {
                     json!("[code]")
                 } else {
-                    masked(value)
+                    mask(value)
                 };
                 (key.clone(), value)
             })

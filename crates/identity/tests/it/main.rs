@@ -23,6 +23,8 @@ mod news;
 mod oauth;
 mod operator;
 mod otp;
+mod otp_calls;
+#[cfg(test)]
 mod otp_limits;
 mod pages;
 mod passkeys;

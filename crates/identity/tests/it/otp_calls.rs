@@ -4,8 +4,8 @@ use contracts::Auth as _;
 use contracts::identity::{From, SendOtp, VerifyOtp};
 use serde_json::json;
 
-use crate::harness::{House, Session, refusal, settings};
-use crate::otp::{handle, house, wrong};
+use crate::harness::{Session, refusal};
+use crate::otp::{handle, house};
 use crate::post::PHONE;
 
 fn from() -> From {

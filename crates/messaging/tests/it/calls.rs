@@ -102,5 +102,10 @@ async fn the_module_is_whole() {
     for check in &module.health {
         (check.probe)().await.unwrap();
     }
-    assert_eq!(module.consumers.len(), 2);
+    let names: Vec<&str> = module
+        .consumers
+        .iter()
+        .map(|consumer| consumer.name)
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
 }

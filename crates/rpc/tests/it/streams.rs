@@ -32,13 +32,23 @@ async fn app() -> App {
 async fn watch(app: &App, token: &str) -> Result<Watch, Status> {
     let request = as_user(HealthCheckRequest::default(), token);
     let mut stream = app.health().await.watch(request).await?.into_inner();
-    assert_eq!(next(&mut stream).await?, ServingStatus::Serving);
+    assert_eq!(told(&mut stream).await?, ServingStatus::Serving);
     Ok(stream)
 }
 
-async fn next(stream: &mut Watch) -> Result<ServingStatus, Status> {
+async fn told(stream: &mut Watch) -> Result<ServingStatus, Status> {
     let message = timeout(DEADLINE, stream.message()).await.unwrap()?;
     Ok(message.unwrap().status())
+}
+
+/// The next news. That the server serves may be told twice: it is assumed at first, then known.
+async fn next(stream: &mut Watch) -> Result<ServingStatus, Status> {
+    loop {
+        match told(stream).await? {
+            ServingStatus::Serving => {}
+            other => return Ok(other),
+        }
+    }
 }
 
 /// A token of user and device 7 that ends so many seconds from now.

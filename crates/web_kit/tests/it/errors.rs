@@ -36,12 +36,11 @@ async fn shown(cases: &[(&str, &str, &str)]) -> String {
                 writeln!(text, "{name}: {value}").unwrap();
             }
         }
-        writeln!(
-            text,
-            "{}\n",
-            serde_json::to_string_pretty(&reply.json).unwrap()
-        )
-        .unwrap();
+        let mut json = reply.json;
+        // Whether a map keeps the order of its names depends on who else uses serde_json.
+        json.sort_all_objects();
+        let json = serde_json::to_string_pretty(&json).unwrap();
+        writeln!(text, "{json}\n").unwrap();
     }
     text
 }
