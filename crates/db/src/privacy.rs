@@ -260,7 +260,7 @@ fn made(schema: &str, raw: RawTable) -> Table {
             None => String::new(),
         };
         let rows = format!("SELECT {columns} FROM {full} WHERE {whose}{steps}");
-        statement(
+        worded(
             "export",
             &full,
             format!("SELECT to_jsonb(r) FROM ({rows}) r"),
@@ -293,23 +293,23 @@ fn erasures(schema: &str, full: &str, raw: &RawTable) -> Vec<Sql> {
         .collect();
     if raw.deletes_rows() {
         let text = format!("DELETE FROM {full} WHERE {whose}");
-        made.push(statement("erase", full, text));
+        made.push(worded("erase", full, text));
     } else if !changes.is_empty() {
         let text = format!("UPDATE {full} SET {} WHERE {whose}", changes.join(", "));
-        made.push(statement("erase", full, text));
+        made.push(worded("erase", full, text));
     }
     for column in raw.columns.iter().filter(|column| column.refers) {
         if let Some(to) = column.becomes() {
             let name = &column.name;
             let text = format!("UPDATE {full} SET {name} = {to} WHERE {name} = $1");
-            made.push(statement("unname", full, text));
+            made.push(worded("unname", full, text));
         }
     }
     made
 }
 
 /// Leaks a name and a text: a few for each table, once in the life of a process.
-fn statement(what: &str, full: &str, text: String) -> Sql {
+fn worded(what: &str, full: &str, text: String) -> Sql {
     let name = format!("privacy.{what} {full}");
     Sql::new(String::leak(name), String::leak(text))
 }

@@ -85,6 +85,8 @@ pub(crate) fn count_login<T>(method: &'static str, login: &Result<T, Error>) {
             | Error::TokenInvalid
             | Error::SecondFactorInvalid
             | Error::MfaTokenInvalid
+            | Error::PasskeyInvalid
+            | Error::OauthFailed(_)
             | Error::RateLimited { .. },
         ) => "refused",
         Err(_) => "failed",

@@ -17,6 +17,7 @@ use super::{Shared, logged_in, origin};
 use crate::Identity;
 use crate::devices::{LoggedIn, SessionKind};
 use crate::error::{self, Error};
+use crate::metrics_table::count_login;
 use crate::model::DeviceInfo;
 use crate::passkeys::Answer;
 use crate::proof::Proof;
@@ -200,8 +201,9 @@ pub(super) async fn finish_login(
         request.mfa_token,
         origin(meta, request.device, request.session),
     );
-    let login = identity.finish_login(&token, proof, &origin).await?;
-    Ok(logged_in(&identity, StatusCode::OK, login))
+    let login = identity.finish_login(&token, proof, &origin).await;
+    count_login("second_factor", &login);
+    Ok(logged_in(&identity, StatusCode::OK, login?))
 }
 
 pub(super) async fn begin_totp(
@@ -252,7 +254,7 @@ pub(super) async fn remove_pin(State(identity): Shared, caller: Caller) -> Resul
 }
 
 /// A field that the method needs.
-fn needed<T>(pointer: &str, field: Option<T>) -> std::result::Result<T, Error> {
+pub(super) fn needed<T>(pointer: &str, field: Option<T>) -> std::result::Result<T, Error> {
     let missing = || FieldError::new(pointer, "REQUIRED", "needed by this method");
     field.ok_or_else(|| Error::Invalid(vec![missing()]))
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use kernel::FieldError;
 use kernel::failure::FORBIDDEN;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use web_kit::{Caller, Doc, Json, Meta, NoContent, Policy, Public, Result, Routes};
 
+use super::factors::needed;
 use super::{Shared, logged_in, origin, set_cookie};
 use crate::Identity;
 use crate::contact_change::ContactKind;
@@ -20,6 +21,7 @@ use crate::error::{self, Error};
 use crate::links::LinkWish;
 use crate::metrics_table::count_login;
 use crate::model::DeviceInfo;
+use crate::passkeys::Answer;
 use crate::proof::Proof;
 use crate::step_up::{Again, SteppedUp};
 
@@ -138,6 +140,7 @@ enum Method {
     Otp,
     Totp,
     Recovery,
+    Passkey,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -149,6 +152,11 @@ pub(super) struct StepUpRequest {
     handle: Option<String>,
     #[schema(value_type = Option<String>)]
     code: Option<SecretString>,
+    /// From `/v1/auth/passkeys/options`.
+    challenge_id: Option<String>,
+    /// What the browser's `navigator.credentials.get` gave.
+    #[schema(value_type = Option<Object>)]
+    credential: Option<Value>,
 }
 
 /// A login that was proved anew: a token, or what a browser session needs.
@@ -269,26 +277,19 @@ async fn step_up(
 
 impl StepUpRequest {
     fn again(self) -> std::result::Result<Again, Error> {
-        let missing = |pointer| {
-            Error::Invalid(vec![FieldError::new(
-                pointer,
-                "REQUIRED",
-                "needed by this method",
-            )])
-        };
-        if self.method == Method::Password {
-            let password = self.password.ok_or_else(|| missing("/password"))?;
-            return Ok(Again::Password(password));
-        }
-        let code = self.code.ok_or_else(|| missing("/code"))?;
+        let code = || needed("/code", self.code);
         Ok(match self.method {
-            Method::Password => return Err(missing("/password")),
+            Method::Password => Again::Password(needed("/password", self.password)?),
             Method::Otp => Again::Otp {
-                handle: self.handle.ok_or_else(|| missing("/handle"))?,
-                code,
+                handle: needed("/handle", self.handle)?,
+                code: code()?,
             },
-            Method::Totp => Again::Second(Proof::Totp(code)),
-            Method::Recovery => Again::Second(Proof::Recovery(code)),
+            Method::Totp => Again::Second(Proof::Totp(code()?)),
+            Method::Recovery => Again::Second(Proof::Recovery(code()?)),
+            Method::Passkey => Again::Second(Proof::Passkey(Answer {
+                challenge_id: needed("/challenge_id", self.challenge_id)?,
+                credential: needed("/credential", self.credential)?,
+            })),
         })
     }
 }

@@ -21,6 +21,7 @@ use super::{Shared, logged_in, origin, set_cookie};
 use crate::Identity;
 use crate::devices::{LoggedIn, SessionKind};
 use crate::error::{self, Error};
+use crate::metrics_table::count_login;
 use crate::model::DeviceInfo;
 use crate::oauth::{OauthReturn, OauthWish, PENDING_TTL};
 use crate::sql::oauth::LinkedIdentity;
@@ -156,7 +157,9 @@ pub(super) async fn finish(
     let mut origin = origin(meta, None, SessionKind::Cookie);
     // The provider's page leads here; the browser's cookie says that ours began.
     origin.from_own_page = true;
-    let done = identity.finish_oauth(back, &origin).await?;
+    let done = identity.finish_oauth(back, &origin).await;
+    count_login("oauth", &done);
+    let done = done?;
     let mut response = gone(StatusCode::SEE_OTHER, &done.location)?;
     if let Some(LoggedIn::Browser(browser)) = &done.session {
         let cookie = set_cookie(&identity, browser);

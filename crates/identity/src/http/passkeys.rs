@@ -19,6 +19,7 @@ use super::{Shared, logged_in, origin};
 use crate::Identity;
 use crate::devices::{LoggedIn, SessionKind};
 use crate::error;
+use crate::metrics_table::count_login;
 use crate::model::DeviceInfo;
 use crate::passkeys::{Answer, Challenge, PasskeyInfo};
 
@@ -151,8 +152,9 @@ pub(super) async fn log_in(
         challenge_id: request.challenge_id,
         credential: request.credential,
     };
-    let login = identity.log_in_with_passkey(answer, &origin).await?;
-    Ok(logged_in(&identity, StatusCode::OK, login))
+    let login = identity.log_in_with_passkey(answer, &origin).await;
+    count_login("passkey", &login);
+    Ok(logged_in(&identity, StatusCode::OK, login?))
 }
 
 pub(super) async fn begin(State(identity): Shared, caller: Caller) -> Result<Json<Challenge>> {

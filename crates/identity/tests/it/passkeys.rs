@@ -107,6 +107,34 @@ async fn an_account_with_a_passkey_asks_for_it_after_the_password() {
 }
 
 #[tokio::test]
+async fn a_passkey_proves_a_login_anew_and_only_its_own_users() {
+    let house = House::new().await;
+    let (ayse, mehmet) = (house.register("ayse").await, house.register("mehmet").await);
+    let (mut hers, mut his) = (Key::default(), Key::default());
+    house.add_passkey(&ayse, &mut hers).await;
+    house.add_passkey(&mehmet, &mut his).await;
+    house.wait(10 * 60);
+    for (key, status) in [(&mut his, 401), (&mut hers, 200)] {
+        let options = house.passkey_options().await;
+        let body = json!({
+            "method": "passkey",
+            "challenge_id": options["challenge_id"],
+            "credential": key.get(ORIGIN, &options["public_key"]).await,
+        });
+        let path = "/v1/auth/step-up";
+        let reply = house.call("POST", path, &ayse.access, body.clone()).await;
+        assert_eq!(reply.status, status, "{}", reply.json);
+        let again = house.call("POST", path, &ayse.access, body).await;
+        assert_eq!(again.status, 401, "a challenge is answered once");
+    }
+    let body = json!({"method": "passkey"});
+    let reply = house
+        .call("POST", "/v1/auth/step-up", &ayse.access, body)
+        .await;
+    assert_eq!(refusal(&reply), (400, "INVALID_REQUEST"));
+}
+
+#[tokio::test]
 async fn answers_that_do_not_fit_their_challenge_are_refused() {
     let house = House::new().await;
     let session = house.register("ayse").await;

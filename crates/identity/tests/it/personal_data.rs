@@ -160,6 +160,38 @@ async fn s20_an_export_holds_every_tagged_column() {
     }
 }
 
+/// A context that does not answer.
+struct Away;
+
+#[async_trait]
+impl PersonalData for Away {
+    fn context(&self) -> &'static str {
+        "messaging"
+    }
+    async fn export(&self, _: UserId, _: &mut Bundle) -> Result<(), Failure> {
+        Err(kernel::failure::UNAVAILABLE.fail())
+    }
+    async fn erasure_blockers(&self, _: UserId) -> Result<Vec<&'static str>, Failure> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_lacks_a_context_fails_whole_and_can_be_asked_for_again() {
+    let house = House::new().await;
+    let ayse = house.register("ayse").await;
+    let away: Arc<dyn PersonalData> = Arc::new(Away);
+    house.identity.take_part(vec![Arc::downgrade(&away)]);
+    let asked = ask(&house, &ayse).await.expect(202).unwrap();
+    let status = house.identity.run_exports().await.unwrap();
+    assert_eq!(status, "made 0 exports, 1 failed, removed 0");
+    let path = format!("{EXPORTS}/{}", asked.json["id"].as_str().unwrap());
+    let failed = house.get(&path, &ayse.access).await.expect(200).unwrap();
+    assert_eq!(failed.json["state"], "failed");
+    assert!(failed.json.get("url").is_none());
+    ask(&house, &ayse).await.expect(202).unwrap();
+}
+
 #[tokio::test]
 async fn an_export_is_its_owners_for_seven_days() {
     let house = House::new().await;

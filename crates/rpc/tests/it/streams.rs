@@ -125,7 +125,7 @@ async fn draining_ends_streams_and_the_server() {
     let request = HealthCheckRequest::default();
     let watched = app.health().await.watch(request).await;
     let mut stream = watched.unwrap().into_inner();
-    assert_eq!(next(&mut stream).await.unwrap(), ServingStatus::Serving);
+    assert_eq!(told(&mut stream).await.unwrap(), ServingStatus::Serving);
     let lifecycle = app.lifecycle.clone();
     let stopping = lifecycle.shutdown(DEADLINE);
     let ended = async {
