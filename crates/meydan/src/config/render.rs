@@ -263,6 +263,8 @@ pub(crate) fn json_schema(catalogue: &Catalogue) -> Value {
             }
         }
     }
+    // Whether a map keeps the order of its names depends on who else uses serde_json.
+    root.sort_all_objects();
     root
 }
 
