@@ -76,14 +76,15 @@ pub(crate) struct Dependency {
     pub(crate) path: Option<PathBuf>,
 }
 
-/// The root of the repository this tool was built in.
+/// The root of the repository this tool is called in.
+///
+/// Cargo says it at run time. The place it was built in may be another checkout: several that share
+/// a target folder take the same binary for fresh.
 pub(crate) fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest
-        .ancestors()
-        .nth(2)
-        .unwrap_or(manifest)
-        .to_path_buf()
+    let called = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let manifest = called.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    let root = manifest.ancestors().nth(2).map(Path::to_path_buf);
+    root.unwrap_or(manifest)
 }
 
 /// A call of cargo in the root.
