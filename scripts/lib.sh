@@ -181,16 +181,16 @@ python_with_mail() {
     printf '%s\n' "$own"
 }
 
-# python_env REQUIREMENTS: an environment in Cargo's target folder with these packages; made
+# python_env NAME REQUIREMENTS: an environment in Cargo's target folder with these packages; made
 # once for each state of the file. Prints where its programs are.
 python_env() {
     local target folder
     target=$(target_dir)
-    folder=$target/python-$(cksum <"$1" | cut -d' ' -f1)
+    folder=$target/python-$1-$(cksum <"$2" | cut -d' ' -f1)
     if [ ! -e "$folder/ready" ]; then
-        rm -rf "$target"/python-*
+        rm -rf "$target/python-$1"-*
         python3 -m venv "$folder" >&2
-        "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$1" >&2
+        "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$2" >&2
         touch "$folder/ready"
     fi
     printf '%s\n' "$folder/bin"

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 began=$SECONDS
 
-step '[1/4] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, Chromium, Python, a C compiler, OpenSSL, aiosmtpd'
+step '[1/4] packages' 'PostgreSQL 15 or newer, PgBouncer, Node, Chromium, Python, a C compiler, OpenSSL, aiosmtpd, moto'
 mapfile -t missing < <(missing_of postgresql pgbouncer node chromium python compiler openssl)
 install_missing "${missing[@]}"
 mapfile -t missing < <(missing_of postgresql pgbouncer node chromium python compiler openssl)
@@ -15,6 +15,8 @@ mapfile -t missing < <(missing_of postgresql pgbouncer node chromium python comp
 require_rust
 MEYDAN_TEST_PYTHON=$(python_with_mail)
 export MEYDAN_TEST_PYTHON
+MEYDAN_TEST_MOTO=$(python_env servers crates/testkit/src/servers/requirements.txt)/moto_server
+export MEYDAN_TEST_MOTO
 step_done
 
 step '[2/4] rust' 'cargo xtask ci'
@@ -29,7 +31,7 @@ step '[3/4] clients' 'npm ci, npm test in tests/clients: discord.js, a plain Web
 step_done
 
 step '[4/4] python' 'pip install, unittest in tests/clients/python: gRPC, the API document'
-python=$(python_env tests/clients/python/requirements.txt)
+python=$(python_env clients tests/clients/python/requirements.txt)
 cd tests/clients/python
 export PYTHONDONTWRITEBYTECODE=1
 # One of them waits for a second code most of its time.

@@ -12,10 +12,11 @@ import dialect from './scenarios/dialect.mjs';
 import gateway from './scenarios/gateway.mjs';
 import gatewayClose from './scenarios/gateway-close.mjs';
 import gatewayResume from './scenarios/gateway-resume.mjs';
+import loginPages from './scenarios/login-pages.mjs';
 import oauth from './scenarios/oauth.mjs';
 
 /** Nothing here may hang for ever, whatever a client or the server does. */
-const ALL_WITHIN = 300_000;
+const ALL_WITHIN = 900_000;
 const watchdog = setTimeout(() => {
   console.error(`not done after ${ALL_WITHIN} ms\n${world.server?.tail() ?? ''}`);
   process.exit(1);
@@ -34,7 +35,8 @@ describe('stock clients', { concurrency: 1 }, () => {
       MEYDAN_AUTH__OAUTH__OIDC__CLIENT_SECRET: CLIENT.secret,
       MEYDAN_OUTBOUND__ALLOW: world.provider.place,
     });
-    world.provider.open(`${world.server.origin}/v1/auth/oauth/panva/callback`);
+    world.callback = `${world.server.origin}/v1/auth/oauth/panva/callback`;
+    world.provider.open([world.callback]);
     // The server names the address by which it was asked: whoever comes through the proxy is led
     // through it again, and it can cut what clients follow.
     world.proxy = await startProxy(world.server.port);
@@ -54,5 +56,6 @@ describe('stock clients', { concurrency: 1 }, () => {
   describe('plain WebSocket', () => gateway(world));
   describe('plain WebSocket: resume', () => gatewayResume(world));
   describe('plain WebSocket: close codes', () => gatewayClose(world));
+  describe('login pages in Chromium', () => loginPages(world));
   describe('account page in Chromium', () => accountPage(world));
 });

@@ -191,9 +191,11 @@ pub struct Install {
 #[schema(as = applications::CreateApplication)]
 pub struct CreateApplication {
     /// Name, 1 to 32 characters.
+    #[schema(format = "line", min_length = 1, max_length = 32)]
     pub name: String,
     /// Description, at most 400 characters.
     #[serde(default)]
+    #[schema(format = "lines", max_length = 400)]
     pub description: Option<String>,
 }
 
@@ -203,8 +205,10 @@ pub struct CreateApplication {
 #[schema(as = applications::UpdateApplication)]
 pub struct UpdateApplication {
     /// Name, 1 to 32 characters.
+    #[schema(format = "line", min_length = 1, max_length = 32)]
     pub name: Option<String>,
     /// Description, at most 400 characters.
+    #[schema(format = "lines", max_length = 400)]
     pub description: Option<String>,
     /// Whether others than its owner may install it.
     pub bot_public: Option<bool>,

@@ -41,9 +41,10 @@ pub fn table(audit: Arc<Audit>) -> Table {
 #[serde(deny_unknown_fields)]
 struct PageQuery {
     /// Where the page begins, from the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Cursor>,
-    /// 1 to 100 rows; 50 when absent.
+    /// Rows; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
 }
 
@@ -57,9 +58,10 @@ struct EntriesQuery {
     /// What happened, such as `identity.device_created.v1`.
     kind: Option<String>,
     /// Where the page begins, from the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Cursor>,
-    /// 1 to 100 rows; 50 when absent.
+    /// Rows; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
 }
 

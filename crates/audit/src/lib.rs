@@ -10,14 +10,14 @@
 //!    inserted entry is named by [`Audit::verify`].
 //! 3. The end of a chain is signed with a key derived from the root secret, so a cut tail shows.
 //! 4. Bodies hold ids and names of what changed, never values, texts or secrets: they stay when a
-//!    person is erased.
+//!    person is erased. The person's export holds what was done to and by them.
 //! 5. What is shown comes from the sealed bytes; the columns it is found by prove nothing.
 //!
 //! # Deliberately absent
 //! Deciding what is worth an entry: a context does, by emitting the event. [`AUDITED`] only lists them.
 //!
 //! # Events
-//! Out: none. In: [`AUDITED`].
+//! Out: `user_erased`. In: [`AUDITED`], and `identity.erasure_due` once more to answer it.
 //!
 //! Begin reading with `seal.rs`, then `verify.rs`.
 
@@ -26,7 +26,9 @@ pub mod error;
 mod events;
 mod http;
 mod jobs;
+mod metrics_table;
 mod model;
+mod personal_data;
 mod seal;
 mod sql;
 mod verify;
@@ -35,18 +37,23 @@ use std::sync::Arc;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
-use kernel::SharedClock;
+use kernel::{Ids, SharedClock};
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use entries::Search;
 pub use error::{ERRORS, Error, Result};
 pub use events::AUDITED;
 pub use http::table;
+pub use metrics_table::METRICS;
 pub use model::{Entry, PLATFORM};
 pub use verify::{Finding, Verdict};
 
 /// The context's schema.
 pub(crate) const SCHEMA: &str = "audit";
+
+/// What is stored about people here.
+pub static PRIVACY: db::privacy::PrivacyFile =
+    db::privacy::PrivacyFile::new(SCHEMA, include_str!("../privacy.toml"));
 
 /// The context's migrations.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
@@ -61,6 +68,8 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
 pub struct Deps {
     /// A pool with the rights of the schema.
     pub db: db::Db,
+    /// Makes identifiers.
+    pub ids: Arc<Ids>,
     /// Tells the time.
     pub clock: SharedClock,
     /// Signs the ends of chains.
@@ -101,6 +110,7 @@ pub struct SecretError;
 /// The context.
 pub struct Audit {
     pub(crate) db: db::Db,
+    pub(crate) ids: Arc<Ids>,
     pub(crate) clock: SharedClock,
     pub(crate) key: Key,
 }
@@ -109,6 +119,7 @@ pub struct Audit {
 pub fn build(deps: Deps) -> Arc<Audit> {
     Arc::new(Audit {
         db: deps.db,
+        ids: deps.ids,
         clock: deps.clock,
         key: deps.key,
     })
@@ -121,7 +132,7 @@ pub fn module(this: &Arc<Audit>) -> runtime::Module {
         name: SCHEMA,
         routes: table(Arc::clone(this)).router(),
         jobs: jobs::jobs(this),
-        consumers: vec![events::consumer(this)],
+        consumers: vec![events::consumer(this), personal_data::consumer(this)],
         health: vec![runtime::Check::required("audit.database", move || {
             let db = db.clone();
             async move { db.ping().await.map_err(|error| error.to_string()) }

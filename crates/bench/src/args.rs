@@ -11,6 +11,8 @@ pub const USAGE: &str = "\
 usage: bench limits [-o json|table]
        bench realtime idle|fan1k-w1|fan1k-w16 [options]
        bench write durable [options]
+       bench read unread200|history [options]
+       bench auth verify|refresh|login|otp [options]
 
   --url URL            server to measure, on this computer (http://127.0.0.1:3000)
   --server PROGRAM     start this program for the run instead: PROGRAM up --data … --port …
@@ -22,9 +24,12 @@ usage: bench limits [-o json|table]
   --per-user N         sockets that share one account (50)
   --senders N          fan1k-*: people who take turns to send (w1 200, w16 600), because each may
                        send 5 messages in 5 s to one channel
-  --users N            durable: people who send (24)
+  --users N            durable: people who send; login: people who log in; history, unread200: people
+                       who read, each of whom may ask for read states 20 times in 10 s (24;
+                       unread200 240); otp: codes of a window (300)
   --channels N         durable: channels they send to (300)
-  --connections K      durable: keep-alive connections (64)
+  --connections K      keep-alive connections (durable, unread200, history 64; verify, otp 8;
+                       login 16; refresh 1, then 32)
   --content-bytes N    length of a message (96)
   --src A[,B…]         addresses to connect from, such as 127.0.10.2
   --pid PID            process of the server, for its CPU and memory
@@ -54,6 +59,25 @@ pub(crate) enum Scenario {
     Fan { in_flight: usize },
     /// Acknowledged sends over REST.
     Durable,
+    /// Reads over REST.
+    Read(Reading),
+    /// Who calls?
+    Verify,
+    /// Exchanges of refresh tokens.
+    Refresh,
+    /// Logins with a password.
+    Login,
+    /// Logins by a code.
+    Otp,
+}
+
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// How a reader stands in 200 channels.
+    Unread,
+    /// The newest 50 messages of a channel.
+    History,
 }
 
 impl Scenario {
@@ -64,6 +88,12 @@ impl Scenario {
             Scenario::Fan { in_flight: 1 } => "fan1k-w1",
             Scenario::Fan { .. } => "fan1k-w16",
             Scenario::Durable => "durable",
+            Scenario::Read(Reading::Unread) => "unread200",
+            Scenario::Read(Reading::History) => "history",
+            Scenario::Verify => "verify",
+            Scenario::Refresh => "refresh",
+            Scenario::Login => "login",
+            Scenario::Otp => "otp",
         }
     }
 }
@@ -96,9 +126,9 @@ pub(crate) struct Options {
     pub(crate) drain: Duration,
     pub(crate) per_user: usize,
     pub(crate) senders: Option<usize>,
-    pub(crate) users: usize,
+    pub(crate) users: Option<usize>,
     pub(crate) channels: usize,
-    pub(crate) connections: usize,
+    pub(crate) connections: Option<usize>,
     pub(crate) content_bytes: usize,
     pub(crate) sources: Vec<Ipv4Addr>,
     pub(crate) pid: Option<i32>,
@@ -122,9 +152,9 @@ impl Default for Options {
             drain: Duration::from_secs(10),
             per_user: 50,
             senders: None,
-            users: 24,
+            users: None,
             channels: 300,
-            connections: 64,
+            connections: None,
             content_bytes: 96,
             sources: Vec::new(),
             pid: None,
@@ -158,6 +188,12 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
             Ok(Command::Scenario(Scenario::Fan { in_flight: 16 }, options))
         }
         ["write", "durable"] => Ok(Command::Scenario(Scenario::Durable, options)),
+        ["read", "unread200"] => Ok(Command::Scenario(Scenario::Read(Reading::Unread), options)),
+        ["read", "history"] => Ok(Command::Scenario(Scenario::Read(Reading::History), options)),
+        ["auth", "verify"] => Ok(Command::Scenario(Scenario::Verify, options)),
+        ["auth", "refresh"] => Ok(Command::Scenario(Scenario::Refresh, options)),
+        ["auth", "login"] => Ok(Command::Scenario(Scenario::Login, options)),
+        ["auth", "otp"] => Ok(Command::Scenario(Scenario::Otp, options)),
         _ => Err(format!("unknown scenario: {}", words.join(" "))),
     }
 }
@@ -199,9 +235,9 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
         "--drain" => options.drain = seconds(name, value)?,
         "--per-user" => options.per_user = whole(1, 50)?,
         "--senders" => options.senders = Some(whole(1, 10_000)?),
-        "--users" => options.users = whole(1, 1_000)?,
+        "--users" => options.users = Some(whole(1, 1_000)?),
         "--channels" => options.channels = whole(1, 10_000)?,
-        "--connections" => options.connections = whole(1, 4_096)?,
+        "--connections" => options.connections = Some(whole(1, 4_096)?),
         "--content-bytes" => options.content_bytes = whole(48, 4_000)?,
         "--src" => {
             options.sources = value

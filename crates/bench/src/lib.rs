@@ -21,11 +21,14 @@
 //! Begin reading with `scenarios::fan`, then `fleet`.
 
 mod args;
+mod call_report;
+mod calls;
 mod clock;
 mod fleet;
 mod gateway;
 mod histogram;
 mod http;
+mod jwt;
 mod ledger;
 mod limits;
 mod marker;

@@ -161,8 +161,31 @@ pub(crate) fn window(
     }
 }
 
+/// What the exit code of a run depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    pub(crate) lost: u64,
+    pub(crate) dup: u64,
+    pub(crate) judged: bool,
+}
+
+impl Window {
+    /// What the exit code depends on.
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome {
+            lost: self.lost,
+            dup: self.dup,
+            judged: self.judged,
+        }
+    }
+}
+
 /// Prints one window.
-pub(crate) fn print(window: &Window, output: Output, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn print(
+    window: &impl Serialize,
+    output: Output,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     match output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(window)?)?,
         Output::Table => {
@@ -182,14 +205,14 @@ pub(crate) fn print(window: &Window, output: Output, out: &mut dyn Write) -> any
 }
 
 /// The exit code of a run.
-pub(crate) fn exit_code(windows: &[Window], judging: Judging) -> i32 {
-    if windows
+pub(crate) fn exit_code(outcomes: &[Outcome], judging: Judging) -> i32 {
+    if outcomes
         .iter()
-        .any(|window| window.lost > 0 || window.dup > 0)
+        .any(|outcome| outcome.lost > 0 || outcome.dup > 0)
     {
         return EXIT_WRONG;
     }
-    if judging == Judging::Strict && windows.iter().any(|window| !window.judged) {
+    if judging == Judging::Strict && outcomes.iter().any(|outcome| !outcome.judged) {
         return EXIT_NOT_JUDGED;
     }
     0

@@ -1,8 +1,14 @@
 //! The scenarios, and what they share: a server, a probe, windows.
 
+mod calls;
 mod durable;
 mod fan;
 mod idle;
+mod login;
+mod otp;
+mod read;
+mod refresh;
+mod verify;
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -14,7 +20,7 @@ use crate::args::{Options, Scenario};
 use crate::fleet::Fleet;
 use crate::http::{Client, Target};
 use crate::probe::Probe;
-use crate::report::{self, Window};
+use crate::report::{self, Outcome};
 use crate::server::Server;
 use crate::setup::{Account, Setup};
 
@@ -26,7 +32,8 @@ struct Ground<'a> {
     probe: Probe,
     setup: Setup,
     out: &'a mut dyn Write,
-    windows: Vec<Window>,
+    /// One for each window.
+    outcomes: Vec<Outcome>,
 }
 
 /// Runs one scenario and gives the exit code.
@@ -51,15 +58,20 @@ pub(crate) fn run(
         setup: Setup::new(Client::new(target.clone(), source)),
         target,
         out,
-        windows: Vec::new(),
+        outcomes: Vec::new(),
     };
     writeln!(talk, "{}: setting up on {url}", scenario.name())?;
     match scenario {
         Scenario::Idle => idle::run(&mut ground)?,
         Scenario::Fan { in_flight } => fan::run(&mut ground, in_flight)?,
         Scenario::Durable => durable::run(&mut ground)?,
+        Scenario::Read(reading) => read::run(&mut ground, reading)?,
+        Scenario::Verify => verify::run(&mut ground)?,
+        Scenario::Refresh => refresh::run(&mut ground)?,
+        Scenario::Login => login::run(&mut ground)?,
+        Scenario::Otp => otp::run(&mut ground)?,
     }
-    Ok(report::exit_code(&ground.windows, options.judging))
+    Ok(report::exit_code(&ground.outcomes, options.judging))
 }
 
 impl Ground<'_> {
@@ -73,7 +85,7 @@ impl Ground<'_> {
         counts: &report::Counts,
         between: &crate::probe::Between,
     ) -> anyhow::Result<()> {
-        let round = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);
+        let round = u32::try_from(self.outcomes.len()).unwrap_or(u32::MAX);
         let window = report::window(
             self.scenario.name(),
             round + 1,
@@ -83,7 +95,7 @@ impl Ground<'_> {
             between,
         );
         report::print(&window, self.options.output, self.out)?;
-        self.windows.push(window);
+        self.outcomes.push(window.outcome());
         Ok(())
     }
 

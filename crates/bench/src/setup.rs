@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use kernel::{SystemRng, rng};
 use serde_json::{Value, json};
 
-use crate::http::Client;
+use crate::http::{Client, Response};
 
 /// A person.
 #[derive(Debug, Clone)]
@@ -15,6 +15,10 @@ pub(crate) struct Account {
     pub(crate) token: Rc<str>,
     /// The whole `Authorization` value.
     pub(crate) authorization: String,
+    /// The username.
+    pub(crate) name: String,
+    pub(crate) password: String,
+    pub(crate) refresh_token: String,
 }
 
 /// Makes things.
@@ -23,6 +27,7 @@ pub(crate) struct Setup {
     /// Keeps the names of one run apart from those of another.
     tag: String,
     people: usize,
+    said: usize,
 }
 
 impl Setup {
@@ -36,6 +41,7 @@ impl Setup {
             client,
             tag,
             people: 0,
+            said: 0,
         }
     }
 
@@ -43,23 +49,40 @@ impl Setup {
     pub(crate) fn sign_up(&mut self) -> anyhow::Result<Account> {
         self.people += 1;
         let name = format!("bench{}{}", self.tag, self.people);
+        let password = format!("bench {}", rng::token::<15>(&SystemRng));
         let body = json!({
             "email": format!("{name}@example.com"),
-            "password": format!("bench {}", rng::token::<15>(&SystemRng)),
+            "password": password,
             "username": name,
             "display_name": format!("Bench {}", self.people),
         });
         let answer = self
             .make("/v1/auth/registrations", None, &body)
             .context("signing up (a server started with --server has a limit wide enough)")?;
-        let token = answer
-            .get("access_token")
-            .and_then(Value::as_str)
-            .context("signing up gave no access_token: is the server in development mode?")?;
+        let given = |name: &str| {
+            let found = answer.get(name).and_then(Value::as_str);
+            found.with_context(|| {
+                format!("signing up gave no {name}: is the server in development mode?")
+            })
+        };
+        let token = given("access_token")?;
         Ok(Account {
             token: Rc::from(token),
             authorization: format!("Bearer {token}"),
+            refresh_token: given("refresh_token")?.to_owned(),
+            name,
+            password,
         })
+    }
+
+    /// Calls without a credential, and gives whatever is answered.
+    pub(crate) fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Response> {
+        self.client.call("POST", path, None, Some(body))
+    }
+
+    /// The same without a body.
+    pub(crate) fn get(&mut self, path: &str) -> anyhow::Result<Response> {
+        self.client.call("GET", path, None, None)
     }
 
     /// Makes a community and gives its id.
@@ -95,6 +118,19 @@ impl Setup {
     pub(crate) fn join(&mut self, person: &Account, code: &str) -> anyhow::Result<()> {
         let path = format!("/api/v10/invites/{code}");
         self.make(&path, Some(&person.authorization), &json!({}))
+            .map(drop)
+    }
+
+    /// Sends a message.
+    pub(crate) fn say(&mut self, person: &Account, channel: &str) -> anyhow::Result<()> {
+        self.said += 1;
+        let path = format!("/api/v10/channels/{channel}/messages");
+        let body = json!({
+            "content": format!("{:.<96}", self.said),
+            "nonce": format!("say{}", self.said),
+            "enforce_nonce": true,
+        });
+        self.make(&path, Some(&person.authorization), &body)
             .map(drop)
     }
 

@@ -12,6 +12,11 @@ use crate::error::{Error, Result};
 use crate::events::{Told, UserPayload, intent};
 use crate::sql::members;
 
+// Those hear of bans who may list them.
+const TOLD_BANNED: Told = Told::all("GUILD_BAN_ADD", intent::MODERATION).needs(Chat::BAN_MEMBERS);
+const TOLD_UNBANNED: Told =
+    Told::all("GUILD_BAN_REMOVE", intent::MODERATION).needs(Chat::BAN_MEMBERS);
+
 /// Somebody who may not come back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = communities::Ban)]
@@ -54,7 +59,7 @@ impl Communities {
             guild_id: community,
             user: &card,
         };
-        change.tell(Told::all("GUILD_BAN_ADD", intent::MODERATION), &payload)?;
+        change.tell(TOLD_BANNED, &payload)?;
         change.finish().await
     }
 
@@ -77,7 +82,7 @@ impl Communities {
             guild_id: community,
             user: &card,
         };
-        change.tell(Told::all("GUILD_BAN_REMOVE", intent::MODERATION), &payload)?;
+        change.tell(TOLD_UNBANNED, &payload)?;
         change.finish().await
     }
 

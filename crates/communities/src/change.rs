@@ -14,11 +14,13 @@ use kernel::{AnyId, ChannelId, CommunityId, Event, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::audit_log;
 use crate::error::{Error, Result};
 use crate::events::{self, Told};
 use crate::model::{ChannelRow, CommunityRow, MemberRow, OverwriteRow};
 use crate::publish::{Batch, Ticket};
 use crate::rights::Rights;
+use crate::sql::audit::{self, AuditRow};
 use crate::sql::{channels, communities, members, roles};
 use crate::{Communities, SCHEMA};
 
@@ -93,7 +95,7 @@ pub(crate) struct Change<'a> {
     /// The caller, if a member.
     me: Option<MemberRow>,
     before: (i64, i32),
-    audits: Vec<communities::AuditRow>,
+    audits: Vec<AuditRow>,
     events: Vec<Event>,
     batch: Batch,
 }
@@ -256,6 +258,17 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
+    /// Tells those who may read the log. No revision: no snapshot shows the log.
+    fn tell_entry(&mut self, row: AuditRow) -> Result<()> {
+        let guild_id = self.community.id;
+        let entry = row.into();
+        let payload = audit_log::EntryPayload { guild_id, entry };
+        let body = events::dispatch(audit_log::TOLD, self.caller, &payload)?;
+        let record = self.record(body, None, Version::None);
+        self.batch.push((Topic::Community(guild_id), record));
+        Ok(())
+    }
+
     fn record(&self, body: Body, channel: Option<ChannelId>, version: Version) -> Arc<Record> {
         Arc::new(Record {
             body,
@@ -283,12 +296,25 @@ impl<'a> Change<'a> {
         target: kernel::Id<K>,
         changes: Option<Value>,
     ) -> Result<()> {
-        let target: AnyId = target.cast();
-        self.audits.push(communities::AuditRow {
+        self.audit_with(action, Some(target.cast()), changes, None)
+    }
+
+    /// The same with what the dialect says besides about such an act.
+    pub(crate) fn audit_with(
+        &mut self,
+        action: Action,
+        target_id: Option<AnyId>,
+        changes: Option<Value>,
+        options: Option<Value>,
+    ) -> Result<()> {
+        self.audits.push(AuditRow {
             id: self.app.ids.next()?,
+            actor_id: self.caller,
             action: action.number(),
-            target: Some(target),
+            target_id,
             changes,
+            options,
+            reason: self.reason.0.clone(),
         });
         Ok(())
     }
@@ -303,9 +329,9 @@ impl<'a> Change<'a> {
         if communities::step_community(&self.tx, &self.community).await? != 1 {
             return Err(Error::Broken("a locked community is gone"));
         }
-        let reason = self.reason.0.as_deref();
-        for row in &self.audits {
-            communities::insert_audit_entry(&self.tx, id, self.caller, reason, row).await?;
+        for row in std::mem::take(&mut self.audits) {
+            audit::insert(&self.tx, id, &row).await?;
+            self.tell_entry(row)?;
         }
         db::outbox::append(&self.tx, SCHEMA, &self.events).await?;
         let Change {

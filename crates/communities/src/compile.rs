@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use contracts::communities::Compiled;
-use kernel::perm::{Chat, Overwrite, Standing, Target, evaluate};
+use contracts::communities::{ClassRights, Compiled};
+use kernel::perm::{Chat, Overwrite, Standing, Target, base, evaluate};
 use kernel::{ChannelId, CommunityId, RoleId, UserId};
 
 /// How many sets are computed before other tasks of the thread get their turn.
@@ -51,23 +51,25 @@ impl Graph {
         }
     }
 
-    /// Rights of a class in every channel. No user bears id 0, so no member's overwrite applies.
-    fn class(&self, roles: &[RoleId]) -> Vec<(ChannelId, Chat)> {
+    /// Rights of a class. No user bears id 0, so no member's overwrite applies.
+    fn class(&self, class: i32, roles: &[RoleId]) -> ClassRights {
         let roles = self.rights(roles);
         let standing = self.standing(UserId::new(0), &roles);
         // Most channels have no overwrites; they share one answer.
         let plain = evaluate(&standing, &[]);
-        self.channels
-            .iter()
-            .map(|(channel, overwrites)| {
-                let bits = if overwrites.is_empty() {
-                    plain
-                } else {
-                    evaluate(&standing, overwrites)
-                };
-                (*channel, bits)
-            })
-            .collect()
+        let in_channel = |(channel, overwrites): &(ChannelId, Vec<Overwrite>)| {
+            let bits = if overwrites.is_empty() {
+                plain
+            } else {
+                evaluate(&standing, overwrites)
+            };
+            (*channel, bits)
+        };
+        ClassRights {
+            class,
+            base: base(&standing),
+            channels: self.channels.iter().map(in_channel).collect(),
+        }
     }
 
     /// Rights of a member in the channels that name them.
@@ -87,7 +89,7 @@ pub(crate) async fn compile(graph: Graph) -> Compiled {
     let mut classes = Vec::with_capacity(graph.classes.len());
     let mut sets = 0;
     for (class, roles) in &graph.classes {
-        classes.push((*class, graph.class(roles)));
+        classes.push(graph.class(*class, roles));
         sets += graph.channels.len();
         if sets >= SETS_PER_TURN {
             sets = 0;
@@ -255,6 +257,17 @@ mod tests {
         set
     }
 
+    fn naive_base(graph: &Graph, roles: &[RoleId]) -> Chat {
+        let everyone: RoleId = COMMUNITY.cast();
+        let held = |bit: Chat| {
+            let mut all = roles.iter().chain([&everyone]);
+            all.any(|id| graph.roles[id].has(bit))
+        };
+        let bits = (0..53).map(|position| Chat::from_bits(1 << position));
+        bits.filter(|bit| held(*bit) || held(Chat::ADMINISTRATOR))
+            .fold(Chat::NONE, |set, bit| set | bit)
+    }
+
     #[test]
     fn m5_compiled_rights_equal_a_naive_evaluation() {
         let mut sets = 0;
@@ -266,10 +279,11 @@ mod tests {
                 .expect("small graphs need one turn");
             assert_eq!((compiled.epoch, compiled.rev), (7, 9));
             assert_eq!(compiled.classes.len(), graph.classes.len());
-            for ((class, channels), (id, roles)) in compiled.classes.iter().zip(&graph.classes) {
-                assert_eq!(class, id);
-                assert_eq!(channels.len(), graph.channels.len());
-                for (at, (channel, bits)) in channels.iter().enumerate() {
+            for (rights, (class, roles)) in compiled.classes.iter().zip(&graph.classes) {
+                assert_eq!(rights.class, *class);
+                assert_eq!(rights.base, naive_base(&graph, roles), "seed {seed}");
+                assert_eq!(rights.channels.len(), graph.channels.len());
+                for (at, (channel, bits)) in rights.channels.iter().enumerate() {
                     assert_eq!(*channel, graph.channels[at].0);
                     assert_eq!(
                         *bits,
@@ -320,7 +334,8 @@ mod tests {
             compiled
                 .classes
                 .iter()
-                .all(|(_, channels)| channels.iter().all(|(_, bits)| *bits == Chat::DEFAULT))
+                .flat_map(|class| &class.channels)
+                .all(|(_, bits)| *bits == Chat::DEFAULT)
         );
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use contracts::communities::{Member, Role};
 use contracts::identity::User;
 use infra::fanout::{Body, Control, Dispatch, Record, Topic, Version};
+use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, RoleId, UserId};
 use serde::Serialize;
 
@@ -71,6 +72,8 @@ pub(crate) mod intent {
 pub(crate) struct Told {
     pub(crate) name: &'static str,
     pub(crate) intent: u8,
+    /// Rights they must have.
+    pub(crate) needs: Chat,
     /// Only for those who see the channel.
     pub(crate) channel: Option<ChannelId>,
     pub(crate) except: Option<UserId>,
@@ -82,6 +85,7 @@ impl Told {
         Told {
             name,
             intent,
+            needs: Chat::NONE,
             channel: None,
             except: None,
         }
@@ -90,6 +94,12 @@ impl Told {
     /// Only those who see `channel`.
     pub(crate) const fn of(mut self, channel: ChannelId) -> Self {
         self.channel = Some(channel);
+        self
+    }
+
+    /// Only those with these rights: in the channel, if it has one.
+    pub(crate) const fn needs(mut self, needs: Chat) -> Self {
+        self.needs = needs;
         self
     }
 
@@ -152,6 +162,7 @@ pub(crate) fn dispatch(
     Ok(Body::Dispatch(Dispatch {
         name: Cow::Borrowed(told.name),
         intent: Some(told.intent),
+        needs: told.needs,
         author: Some(author),
         except: told.except,
         full_for: Vec::new(),

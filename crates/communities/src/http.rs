@@ -1,5 +1,6 @@
 //! The routes of communities, in the chat dialect.
 
+mod audit_log;
 mod channels;
 mod communities;
 mod extract;
@@ -25,7 +26,7 @@ use crate::requests::{
     CreateChannel, CreateCommunity, CreateInvite, MoveRole, PutOverwrite, RoleRequest,
     UpdateChannel, UpdateCommunity, UpdateMember,
 };
-use crate::{Ban, Communities, CommunityCard, Invite, Joined};
+use crate::{AuditLog, Ban, Communities, CommunityCard, Invite, Joined};
 
 /// Joining is rare for people and the tool of spammers.
 const JOIN: Rule = Rule::new("community_join", 10, Duration::from_secs(600));
@@ -48,7 +49,8 @@ pub fn table(this: Arc<Communities>) -> Table {
     let routes = member_routes(routes);
     let routes = member_change_routes(routes);
     let routes = ban_routes(routes);
-    invite_routes(routes).build()
+    let routes = invite_routes(routes);
+    audit_log_routes(routes).build()
 }
 
 fn community_routes(routes: Build) -> Build {
@@ -386,6 +388,18 @@ fn ban_routes(routes: Build) -> Build {
                 &BAN_UNKNOWN,
             ]),
         )
+}
+
+fn audit_log_routes(routes: Build) -> Build {
+    routes.get(
+        "/api/v10/guilds/{guild_id}/audit-logs",
+        audit_log::get_audit_log,
+        Doc::new("Read what moderators did")
+            .describe("Newest first; with `after` oldest first. At most one of `before`, `after`.")
+            .query::<audit_log::AuditPage>()
+            .returns::<AuditLog>(200)
+            .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
+    )
 }
 
 fn invite_routes(routes: Build) -> Build {

@@ -26,6 +26,9 @@ const CODE_TRIES: usize = 3;
 /// Longest code that is looked up.
 const MAX_CODE: usize = 64;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+// A code opens the door: only who may list codes hears of them.
+const TOLD_MADE: Told = Told::all("INVITE_CREATE", intent::INVITES).needs(Chat::MANAGE_CHANNELS);
+const TOLD_GONE: Told = Told::all("INVITE_DELETE", intent::INVITES).needs(Chat::MANAGE_CHANNELS);
 
 /// The community an invite leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -83,25 +86,29 @@ pub struct Invite {
     pub expires_at: Option<Timestamp>,
     /// How it is used.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<InviteUse>)]
+    #[schema(value_type = InviteUse)]
     pub usage: Option<InviteUse>,
 }
 
-/// How an invite is used.
+/// How an invite is used; only for those who may manage it, so none of it has to be there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = communities::InviteUse)]
 pub struct InviteUse {
     /// How many joined by it.
+    #[schema(required = false)]
     pub uses: i32,
     /// How many may; 0 = any number.
+    #[schema(required = false)]
     pub max_uses: i32,
     /// Seconds it lives; 0 = for ever.
+    #[schema(required = false)]
     pub max_age: i32,
     /// Always false.
+    #[schema(required = false)]
     pub temporary: bool,
     /// When it was made.
     #[serde(with = "kernel::time::dialect_form")]
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, required = false)]
     pub created_at: Timestamp,
 }
 
@@ -180,10 +187,7 @@ impl Communities {
             usage: usage(&invite),
             expires_at: invite.expires_at,
         };
-        change.tell(
-            Told::all("INVITE_CREATE", intent::INVITES).of(channel),
-            &payload,
-        )?;
+        change.tell(TOLD_MADE.of(channel), &payload)?;
         let object = object(&invite, &change.community, &row, inviter, Shown::Whole);
         change.finish().await?;
         Ok(object)
@@ -323,8 +327,7 @@ impl Communities {
             channel_id: row.channel_id,
             code,
         };
-        let told = Told::all("INVITE_DELETE", intent::INVITES).of(row.channel_id);
-        change.tell(told, &payload)?;
+        change.tell(TOLD_GONE.of(row.channel_id), &payload)?;
         let object = object(&row, &change.community, &channel, inviter, Shown::Whole);
         change.finish().await?;
         Ok(object)

@@ -4,8 +4,9 @@
 //! 1. A change of a community begins with the lock of its row. It raises `rev`, writes its audit
 //!    entries and its events in one transaction, and is published after the commit in the order of
 //!    `rev` (one process; between processes a node heals by `rev`).
-//! 2. Every event for clients on the topic of a community has a revision of its own, without gaps.
-//!    Orders to nodes have none and stand before the events they prepare.
+//! 2. Every event for clients on the topic of a community has a revision of its own, without gaps,
+//!    but for entries of the audit log, which no snapshot shows. Orders to nodes have none and stand
+//!    before the events they prepare.
 //! 3. Whatever changes the rights of a class, of a channel or of a named member raises `perm_epoch`
 //!    in the same transaction. So the compiled rights are a function of the epoch, apart from
 //!    channels deleted within the last hour, which stay in them so that their deletion can still be
@@ -22,6 +23,7 @@
 //!
 //! Begin reading with [`Communities`], then `change.rs`; one file of operations per noun.
 
+mod audit_log;
 mod bans;
 mod bots;
 mod calls;
@@ -53,6 +55,7 @@ use infra::fanout::Fanout;
 use kernel::{CommunityId, Event, Ids, SharedClock, SharedRng, UserId};
 use serde_json::Value;
 
+pub use audit_log::{AuditFrom, AuditLog, AuditLogEntry, AuditQuery};
 pub use bans::Ban;
 pub use change::Reason;
 pub use communities::{CommunityCard, Made};
@@ -77,10 +80,20 @@ pub static PRIVACY: db::privacy::PrivacyFile =
 /// The context's migrations.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
     schema: SCHEMA,
-    files: &[(
-        "V0001__communities",
-        include_str!("../migrations/V0001__communities.sql"),
-    )],
+    files: &[
+        (
+            "V0001__communities",
+            include_str!("../migrations/V0001__communities.sql"),
+        ),
+        (
+            "V0002__audit_log",
+            include_str!("../migrations/V0002__audit_log.sql"),
+        ),
+        (
+            "V0003__audit_entries_actor",
+            include_str!("../migrations/V0003__audit_entries_actor.sql"),
+        ),
+    ],
 };
 
 /// How much of everything there may be.

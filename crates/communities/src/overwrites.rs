@@ -124,7 +124,16 @@ pub(crate) async fn replace(
             (Some(_), Some(_)) => Action::OverwriteUpdate,
             (Some(_), None) => Action::OverwriteDelete,
         };
-        change.audit(action, row.id, list)?;
+        let of = new.or(old);
+        let role = of.and_then(|of| change.rights.role(of.target_id.cast()).ok());
+        // Stock libraries take an entry without these for a mistake.
+        let options = json!({
+            "id": id,
+            "type": of.map(|of| of.target_kind.to_string()),
+            "role_name": role.map(|role| role.name.as_str()),
+        });
+        let target = Some(row.id.cast());
+        change.audit_with(action, target, list, Some(options))?;
     }
     let (put, gone): (Vec<AnyId>, Vec<AnyId>) =
         targets.iter().partition(|id| find(after, **id).is_some());

@@ -25,11 +25,22 @@ where
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
+/// After how long somebody is away, in seconds.
+const AWAY: [i32; 5] = [60, 300, 900, 1800, 3600];
+
+fn away() -> utoipa::openapi::Object {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::Type::Integer)
+        .enum_values(Some(AWAY))
+        .build()
+}
+
 /// A new community.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[schema(as = communities::CreateCommunity)]
 pub struct CreateCommunity {
     /// Name, 2 to 100 characters.
+    #[schema(format = "line", min_length = 2, max_length = 100)]
     pub name: String,
 }
 
@@ -47,20 +58,25 @@ impl CreateCommunity {
 #[schema(as = communities::UpdateCommunity)]
 pub struct UpdateCommunity {
     /// Name, 2 to 100 characters.
+    #[schema(format = "line", min_length = 2, max_length = 100)]
     pub name: Option<String>,
     /// The member who shall own it from now on; only the owner may hand it over.
     pub owner_id: Option<UserId>,
     /// Description, at most 300 characters; null removes it.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "lines", max_length = 300)]
     pub description: Option<Option<String>>,
     /// 0 to 4.
+    #[schema(minimum = 0, maximum = 4)]
     pub verification_level: Option<i32>,
     /// 0 = all messages notify, 1 = mentions only.
+    #[schema(minimum = 0, maximum = 1)]
     pub default_message_notifications: Option<i32>,
     /// 0 to 2.
+    #[schema(minimum = 0, maximum = 2)]
     pub explicit_content_filter: Option<i32>,
     /// Language tag.
+    #[schema(format = "line", min_length = 2, max_length = 35)]
     pub preferred_locale: Option<String>,
     /// Where system messages go; null = nowhere.
     #[serde(deserialize_with = "present")]
@@ -74,9 +90,11 @@ pub struct UpdateCommunity {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<ChannelId>)]
     pub afk_channel_id: Option<Option<ChannelId>>,
-    /// Seconds: 60, 300, 900, 1800 or 3600.
+    /// Seconds.
+    #[schema(schema_with = away)]
     pub afk_timeout: Option<i32>,
     /// Which system messages are off, as bits.
+    #[schema(minimum = 0, maximum = 63)]
     pub system_channel_flags: Option<i32>,
 }
 
@@ -107,7 +125,7 @@ impl UpdateCommunity {
             }
         }
         if let Some(seconds) = self.afk_timeout
-            && ![60, 300, 900, 1800, 3600].contains(&seconds)
+            && !AWAY.contains(&seconds)
         {
             let detail = "must be 60, 300, 900, 1800 or 3600";
             check.refuse("/afk_timeout", "OUT_OF_RANGE", detail);

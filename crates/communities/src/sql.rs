@@ -3,6 +3,7 @@
 //! No function here begins or ends a transaction. Whoever changes a community holds the lock of its
 //! row ([`communities::lock_community`]), so no other statement needs one.
 
+pub(crate) mod audit;
 pub(crate) mod channels;
 pub(crate) mod communities;
 pub(crate) mod invites;
@@ -19,6 +20,7 @@ pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> = std::sync::LazyL
         roles::ALL,
         members::ALL,
         invites::ALL,
+        audit::ALL,
     ]
     .concat()
 });

@@ -217,6 +217,17 @@ pub struct ChannelAccess {
     pub timeout_until: Option<Timestamp>,
 }
 
+/// What members of one class may do, time-outs apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassRights {
+    /// The class.
+    pub class: i32,
+    /// Rights in the community, before any channel speaks.
+    pub base: Chat,
+    /// Rights in every channel.
+    pub channels: Vec<(ChannelId, Chat)>,
+}
+
 /// Rights of a whole community, compiled per class of roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
@@ -228,8 +239,8 @@ pub struct Compiled {
     pub epoch: i32,
     /// Number of the last change.
     pub rev: i64,
-    /// Per class: rights in every channel.
-    pub classes: Vec<(i32, Vec<(ChannelId, Chat)>)>,
+    /// The classes.
+    pub classes: Vec<ClassRights>,
     /// The few members whom overwrites name: rights in those channels.
     pub members: Vec<(UserId, Vec<(ChannelId, Chat)>)>,
 }

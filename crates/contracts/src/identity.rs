@@ -1,6 +1,7 @@
 //! What others ask of identity.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -73,12 +74,9 @@ pub trait Identity: Send + Sync + 'static {
 
     /// Disables a bot's account for good.
     async fn retire_bot(&self, bot: UserId) -> Result<(), Failure>;
-
-    /// The platform roles of a user, now.
-    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure>;
 }
 
-/// One public key that signs access tokens.
+/// One public key that signs tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningKey {
     /// The `kid` of the token header.
@@ -87,23 +85,18 @@ pub struct SigningKey {
     pub public: [u8; 32],
 }
 
-/// A device that was taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revocation {
-    /// The device.
-    pub device: DeviceId,
-    /// When.
-    pub at: Timestamp,
-}
+/// The words of [`Credentials::ways_to_step_up`].
+pub const WAYS_TO_STEP_UP: [&str; 5] = ["password", "totp", "passkey", "recovery", "otp"];
 
 /// What verifiers on every node need to judge tokens by themselves.
 #[async_trait]
 pub trait Credentials: Send + Sync + 'static {
-    /// Every key a token may be signed with now: published, active and lately retired ones.
+    /// Every key a token may be signed with now: published, active and lately retired ones. Never
+    /// from a memory: it is asked when a token names a key that nobody knows yet.
     async fn keys(&self) -> Result<Vec<SigningKey>, Failure>;
 
     /// Devices revoked since `since`. The caller overlaps its windows; an answer may repeat.
-    async fn revoked_since(&self, since: Timestamp) -> Result<Vec<Revocation>, Failure>;
+    async fn revoked_since(&self, since: Timestamp) -> Result<Vec<DeviceId>, Failure>;
 
     /// Whether the device may still act: it exists, is not revoked and has not expired, and its
     /// user is active.
@@ -120,11 +113,51 @@ pub trait Credentials: Send + Sync + 'static {
         from: &From,
     ) -> Result<Option<String>, Failure>;
 
-    /// With what the user can prove again that it is them: `password`, `totp`, `passkey`, `otp`.
+    /// With what the user can prove again that it is them: words of [`WAYS_TO_STEP_UP`].
     async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure>;
 
     /// Uses a WebSocket ticket up and gives the access token it stands for; once, to one caller.
     async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure>;
+
+    /// The platform roles of a user, now.
+    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure>;
+}
+
+/// Shows that a process knows the root secret of the installation, without telling it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceProof {
+    /// What the process calls itself.
+    pub service: String,
+    /// When it was made, in seconds since 1970 UTC.
+    pub at: i64,
+    /// Random, so that a proof is good once.
+    pub nonce: [u8; 16],
+    /// HMAC-SHA-256 of the above under a key derived from the root secret.
+    pub mac: [u8; 32],
+}
+
+/// A token that a process shows to others of the same installation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceToken {
+    /// Its text.
+    pub token: String,
+    /// How long it is good.
+    pub expires_in: Duration,
+}
+
+impl std::fmt::Debug for ServiceToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceToken")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the processes of one installation come to know each other.
+#[async_trait]
+pub trait ServiceTokens: Send + Sync + 'static {
+    /// A token for the process that shows `proof`, which is good once and within 30 s of its time.
+    async fn service_token(&self, proof: &ServiceProof) -> Result<ServiceToken, Failure>;
 }
 
 /// Where a request comes from.

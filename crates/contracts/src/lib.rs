@@ -21,7 +21,7 @@ pub mod relations;
 
 pub use applications::Applications;
 pub use communities::Communities;
-pub use identity::{Auth, Credentials, Identity};
+pub use identity::{Auth, Credentials, Identity, ServiceTokens};
 pub use messaging::Messaging;
 pub use privacy::PersonalData;
 pub use relations::Relations;

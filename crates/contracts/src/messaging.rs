@@ -114,6 +114,126 @@ pub struct PrivateChannel {
 pub struct Inbox {
     /// Private channels, newest first; at most 1,000.
     pub channels: Vec<PrivateChannel>,
+    /// How the user stands in every channel with messages; empty unless asked for.
+    pub read_states: Vec<ReadState>,
+}
+
+/// How much of an inbox is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InboxParts {
+    /// Private channels alone.
+    Channels,
+    /// Read states too.
+    WithReadStates,
+}
+
+/// Which messages of a channel a user wants to be told of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationLevel {
+    /// As the community sets it; every message in private channels.
+    #[default]
+    Default,
+    /// Every message.
+    All,
+    /// Mentions.
+    Mentions,
+    /// None.
+    Nothing,
+}
+
+/// How a user stands in a channel, at one moment: changes of the channel up to `last_ev` are
+/// contained, later ones go on top.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReadState {
+    /// The channel.
+    pub channel_id: ChannelId,
+    /// Its community.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<CommunityId>,
+    /// `seq` of the newest message.
+    pub last_seq: i64,
+    /// Number of the last change in the channel.
+    pub last_ev: i64,
+    /// The newest message.
+    pub last_message_id: Option<MessageId>,
+    /// The user has read up to this `seq`.
+    pub read_seq: i64,
+    /// Messages after it; deleted ones count until they are passed.
+    pub unread_count: i64,
+    /// Mentions of the user after it.
+    pub mention_count: i64,
+    /// Their `seq`, in order.
+    pub mention_seqs: Vec<i64>,
+    /// What the user wants to be told of.
+    pub level: NotificationLevel,
+    /// Until when the channel is silent.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub muted_until: Option<Timestamp>,
+    /// Number of the state's last change: of two states the one with the higher number is newer.
+    pub version: i64,
+}
+
+/// How far a user has got in a channel, by messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Cursor {
+    /// The channel.
+    pub channel_id: ChannelId,
+    /// Everything up to this message has arrived.
+    #[serde(default)]
+    pub delivered: Option<MessageId>,
+    /// Everything up to this message was read.
+    #[serde(default)]
+    pub read: Option<MessageId>,
+}
+
+/// From where a client catches up with a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncFrom {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The last change that the client has.
+    pub ev: i64,
+    /// The newest message that the client has.
+    pub last: Option<MessageId>,
+}
+
+/// Something that a client missed, in the form of the gateway's event.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Missed {
+    /// The event's name.
+    pub t: String,
+    /// Number of the change.
+    pub ev: i64,
+    /// The event's payload.
+    #[schema(value_type = Object)]
+    pub d: serde_json::Value,
+}
+
+/// What a client missed in a channel.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum Synced {
+    /// All of it: the client then has everything up to `ev`.
+    Events {
+        /// The last change that is contained.
+        ev: i64,
+        /// In the order of `ev`.
+        events: Vec<Missed>,
+    },
+    /// Too much, or of too long ago: the client forgets the channel's messages and fetches anew.
+    Reset {
+        /// Always true.
+        reset: bool,
+        /// The last change so far; what is fetched from now on contains it.
+        ev: i64,
+    },
+    /// The client may not read the channel, or it is gone.
+    Gone {
+        /// Always true.
+        gone: bool,
+    },
 }
 
 /// Where a channel stands.
@@ -133,8 +253,20 @@ pub struct Position {
 #[async_trait]
 pub trait Messaging: Send + Sync + 'static {
     /// What `user` needs at the begin of a session.
-    async fn inbox(&self, user: UserId) -> Result<Inbox, Failure>;
+    async fn inbox(&self, user: UserId, parts: InboxParts) -> Result<Inbox, Failure>;
 
     /// Where `channels` stand; channels without a message are left out. At most 500.
     async fn positions(&self, channels: &[ChannelId]) -> Result<Vec<Position>, Failure>;
+
+    /// Moves cursors of `user` forward, at most 100; unknown channels and messages are left out.
+    ///
+    /// It is written a moment later, together with what else comes; a crash in between loses it.
+    async fn advance(&self, user: UserId, cursors: &[Cursor]) -> Result<(), Failure>;
+
+    /// What `user` missed in channels; one answer for each, at most 200.
+    async fn sync(
+        &self,
+        user: UserId,
+        from: &[SyncFrom],
+    ) -> Result<Vec<(ChannelId, Synced)>, Failure>;
 }

@@ -1,8 +1,11 @@
 //! What others ask about who knows whom.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use kernel::{Failure, UserId};
 use serde::{Deserialize, Serialize};
+
+use crate::identity::User;
 
 /// What one user has with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +32,24 @@ pub struct Relation {
     pub is_contact: bool,
     /// Whether the other one blocked the user. Never shown to the user.
     pub is_blocked_by: bool,
+}
+
+/// A friend, a request or a block in the dialect's form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Relationship {
+    /// The other one.
+    pub id: UserId,
+    /// 1 = friend, 2 = blocked, 3 = asks, 4 = was asked.
+    #[serde(rename = "type")]
+    pub kind: u8,
+    /// Always null.
+    pub nickname: Option<String>,
+    /// The other one.
+    pub user: User,
+    /// Since when.
+    #[serde(with = "kernel::time::dialect_form")]
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
 }
 
 /// The people around a user, each list in the order of ids.
@@ -77,6 +98,9 @@ pub trait Relations: Send + Sync + 'static {
 
     /// The people around a user.
     async fn circle(&self, user: UserId) -> Result<Circle, Failure>;
+
+    /// Friends, requests and blocks of a user, in the order of ids.
+    async fn relationships(&self, user: UserId) -> Result<Vec<Relationship>, Failure>;
 
     /// Whether `from` may write to `to`.
     async fn may_write(&self, from: UserId, to: UserId) -> Result<Consent, Failure>;

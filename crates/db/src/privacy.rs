@@ -10,7 +10,7 @@
 //!
 //! ```toml
 //! [bans]
-//! subject = "user_id"             # the columns with the person's id; `none`; `a -> other.b` looks there
+//! subject = "user_id"             # the columns with the person's id, or `none`
 //! page = "id"                     # optional: a large table is read in steps by this column
 //! row = { retention = "account", erase = "delete" }      # what columns without a word of their own do
 //! [bans.columns]
@@ -18,8 +18,14 @@
 //! actor_id = { class = "relation", export = false, erase = "anonymise", to = "0", refers = true }
 //! ```
 //!
+//! A `subject` may look into another table: `a -> other.b` finds the row with the id `a` there, whose
+//! `b` is the person, and `a & b -> other.c` the one with the same `a` and `b`. `about` names columns
+//! in the same way: rows of somebody else that tell about the person, which an erasure treats alike
+//! and no export holds. An export shows the SQL expression `shown` instead of a column that has one.
+//!
 //! `erase` is `delete`, `anonymise` (to the SQL expression `to`) or `keep` (with the `law`). A
-//! column that `refers` to somebody else than the subject is judged by its own value.
+//! column that `refers` to somebody else than the subject is judged by its own value, and a text
+//! `of` whom another column names by that one's; a `law` says why it stays in the subject's rows.
 
 use std::sync::{Arc, OnceLock};
 
@@ -36,7 +42,7 @@ mod parse;
 mod tests;
 
 pub use parse::PrivacyError;
-use parse::{Act, RawTable};
+use parse::RawTable;
 
 /// Rows read at a time from a table with `page`.
 const STEP: i64 = 1_000;
@@ -251,15 +257,21 @@ fn made(schema: &str, raw: RawTable) -> Table {
         columns.map(|column| column.name.clone()).collect()
     };
     let exported = has(|column| column.export);
-    let export = raw.subjects.first().filter(|_| !exported.is_empty());
-    let export = export.map(|subject| {
-        let columns = exported.join(", ");
-        let whose = subject.condition(schema);
+    let shown = raw.columns.iter().filter(|column| column.export);
+    let shown: Vec<String> = shown
+        .map(|column| match &column.shown {
+            Some(expression) => format!("{expression} AS {}", column.name),
+            None => column.name.clone(),
+        })
+        .collect();
+    let export = (!shown.is_empty()).then(|| {
+        let columns = shown.join(", ");
+        let whose = parse::any_of(raw.subjects.iter(), schema);
         let steps = match &raw.page {
             Some(page) => format!(" AND {page} > $2 ORDER BY {page} LIMIT $3"),
             None => String::new(),
         };
-        let rows = format!("SELECT {columns} FROM {full} WHERE {whose}{steps}");
+        let rows = format!("SELECT {columns} FROM {full} WHERE ({whose}){steps}");
         worded(
             "export",
             &full,
@@ -269,7 +281,7 @@ fn made(schema: &str, raw: RawTable) -> Table {
     Table {
         name,
         columns: has(|_| true),
-        kept: has(|column| column.act == Act::Keep),
+        kept: has(parse::RawColumn::is_kept),
         exported,
         export,
         erase: erasures(schema, &full, &raw),
@@ -283,12 +295,11 @@ fn erasures(schema: &str, full: &str, raw: &RawTable) -> Vec<Sql> {
     if raw.subjects.is_empty() {
         return made;
     }
-    let conditions = raw.subjects.iter().map(|subject| subject.condition(schema));
-    let whose = conditions.collect::<Vec<_>>().join(" OR ");
+    let whose = parse::any_of(raw.subjects.iter().chain(&raw.about), schema);
     let changes: Vec<String> = raw
         .columns
         .iter()
-        .filter(|column| !column.refers)
+        .filter(|column| column.judged_by.is_none())
         .filter_map(|column| Some(format!("{} = {}", column.name, column.becomes()?)))
         .collect();
     if raw.deletes_rows() {
@@ -298,11 +309,11 @@ fn erasures(schema: &str, full: &str, raw: &RawTable) -> Vec<Sql> {
         let text = format!("UPDATE {full} SET {} WHERE {whose}", changes.join(", "));
         made.push(worded("erase", full, text));
     }
-    for column in raw.columns.iter().filter(|column| column.refers) {
-        if let Some(to) = column.becomes() {
+    for column in &raw.columns {
+        if let (Some(judge), Some(to)) = (&column.judged_by, column.becomes()) {
             let name = &column.name;
-            let text = format!("UPDATE {full} SET {name} = {to} WHERE {name} = $1");
-            made.push(worded("unname", full, text));
+            let text = format!("UPDATE {full} SET {name} = {to} WHERE {judge} = $1");
+            made.push(worded("unname", &format!("{full}.{name}"), text));
         }
     }
     made

@@ -5,10 +5,12 @@
 //! revocation are the same as for apps. Each node turns it into an access token that never leaves
 //! the server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use contracts::identity::From as Asker;
+use infra::fanout::{Body, Control, Record, Topic, Version};
 use kernel::{Caller, DeviceId, UserId};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -69,24 +71,47 @@ impl Identity {
         }))
     }
 
-    /// A new cookie for a session whose rights changed; the old one is void.
+    /// A new cookie for a session whose rights changed, in a transaction that ends here; the old one
+    /// is void.
     pub(crate) async fn renew_cookie(
         &self,
-        tx: &db::Tx,
+        tx: db::Tx,
         user: UserId,
         device: DeviceId,
     ) -> Result<Browser> {
         let cookie = SecretString::from(kernel::rng::token::<32>(&*self.rng));
         let hash = sha256(cookie.expose_secret().as_bytes());
-        let max_age = sql::devices::replace_cookie(tx, device, &hash).await?;
+        let old = sql::devices::replace_cookie(&tx, device, &hash).await?;
+        let old = old.ok_or(Error::Unauthenticated)?;
+        tx.commit().await?;
+        self.publish_replaced(&old.hash).await;
         Ok(Browser {
             csrf_token: self.settings.keys.csrf_token(cookie.expose_secret()),
             cookie,
-            max_age: max_age.ok_or(Error::Unauthenticated)?,
+            max_age: old.seconds_left,
             user_id: user,
             device_id: device,
             is_new_user: false,
         })
+    }
+
+    /// Tells every node to forget what it remembers of a cookie. Only the fast path: a node that
+    /// misses it forgets by itself within a minute.
+    async fn publish_replaced(&self, hash: &[u8]) {
+        let Ok(sha256) = hash.try_into() else {
+            return;
+        };
+        let record = Record {
+            body: Body::Control(Control::CookieReplaced(sha256)),
+            community: None,
+            channel: None,
+            version: Version::None,
+            epoch: 0,
+            ephemeral: false,
+        };
+        if let Err(error) = self.fanout.publish(Topic::Revoked, Arc::new(record)).await {
+            tracing::warn!(error = %error, "a void cookie not published; nodes will forget it soon");
+        }
     }
 
     /// An access token for the session behind a cookie, and prolongs the session.

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use contracts::Relations;
 use contracts::identity::{
-    Auth, Credentials, From, Identity as Calls, OtpSent, Revocation, SendOtp, SigningKey,
-    TokenPair, User, VerifyOtp,
+    Auth, Credentials, From, Identity as Calls, OtpSent, SendOtp, ServiceProof, ServiceToken,
+    ServiceTokens, SigningKey, TokenPair, User, VerifyOtp,
 };
-use contracts::relations::{Circle, Consent, Relation, Visible};
+use contracts::relations::{Circle, Consent, Relation, Relationship, Visible};
 use jiff::Timestamp;
 use kernel::failure::INVALID_REQUEST;
 use kernel::{Caller, DeviceId, Failure, FieldError, Locale, PlatformRole, UserId};
@@ -38,13 +38,7 @@ impl Calls for Identity {
     }
 
     async fn retire_bot(&self, bot: UserId) -> Result<(), Failure> {
-        Ok(self.disable_bot(bot).await?)
-    }
-
-    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
-        let words = sql::people::list_roles(&self.db, user).await?;
-        let role = |word: &String| PlatformRole::from_word(word);
-        Ok(words.iter().filter_map(role).collect())
+        Ok(self.end_bot(bot).await?)
     }
 }
 
@@ -57,6 +51,10 @@ impl Relations for Identity {
 
     async fn circle(&self, user: UserId) -> Result<Circle, Failure> {
         Ok(self.circle_of(user).await?)
+    }
+
+    async fn relationships(&self, user: UserId) -> Result<Vec<Relationship>, Failure> {
+        Ok(self.bonds(user).await?)
     }
 
     async fn may_write(&self, from: UserId, to: UserId) -> Result<Consent, Failure> {
@@ -80,28 +78,11 @@ fn at_most(ids: &[UserId]) -> Result<(), Failure> {
 #[async_trait]
 impl Credentials for Identity {
     async fn keys(&self) -> Result<Vec<SigningKey>, Failure> {
-        let set = self.keys.set().await?;
-        Ok(set
-            .all()
-            .iter()
-            .filter_map(|key| {
-                Some(SigningKey {
-                    kid: key.kid.clone(),
-                    public: key.public?,
-                })
-            })
-            .collect())
+        Ok(self.keys.latest().await?.published())
     }
 
-    async fn revoked_since(&self, since: Timestamp) -> Result<Vec<Revocation>, Failure> {
-        let rows = sql::revocations::revoked_since(&self.db, since).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Revocation {
-                device: row.id,
-                at: row.revoked_at,
-            })
-            .collect())
+    async fn revoked_since(&self, since: Timestamp) -> Result<Vec<DeviceId>, Failure> {
+        Ok(sql::revocations::revoked_since(&self.db, since).await?)
     }
 
     async fn device_is_live(&self, device: DeviceId) -> Result<bool, Failure> {
@@ -126,6 +107,19 @@ impl Credentials for Identity {
 
     async fn take_ticket(&self, sha256: [u8; 32]) -> Result<Option<String>, Failure> {
         Ok(self.redeem_ticket(sha256).await?)
+    }
+
+    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        let words = sql::people::list_roles(&self.db, user).await?;
+        let role = |word: &String| PlatformRole::from_word(word);
+        Ok(words.iter().filter_map(role).collect())
+    }
+}
+
+#[async_trait]
+impl ServiceTokens for Identity {
+    async fn service_token(&self, proof: &ServiceProof) -> Result<ServiceToken, Failure> {
+        Ok(self.mint_service_token(proof).await?)
     }
 }
 

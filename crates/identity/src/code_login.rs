@@ -159,10 +159,7 @@ impl Identity {
         purpose: Purpose,
         user: Option<UserId>,
     ) -> Result<RightCode> {
-        let code = proof.code.expose_secret().trim();
-        if code.len() != CODE_DIGITS || !code.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Error::OtpInvalid);
-        }
+        let code = digits(proof.code).ok_or(Error::OtpInvalid)?;
         let moment = self.moment();
         let found = self.find_challenge(&proof, purpose, user, moment).await?;
         let found = found.ok_or(Error::OtpInvalid)?;
@@ -205,6 +202,19 @@ impl Identity {
             return Err(Error::OtpInvalid);
         }
         Ok(sql::otp::refund(tx, right.moment, &right.budget).await?)
+    }
+
+    /// Notes that a user reads what is sent to their address: a code of theirs came back.
+    pub(crate) async fn prove_target(
+        &self,
+        tx: &db::Tx,
+        user: UserId,
+        right: &RightCode,
+    ) -> Result<()> {
+        if let Target::Email(_) = right.target {
+            sql::mailboxes::prove(tx, user, self.clock.now()).await?;
+        }
+        Ok(())
     }
 
     async fn find_challenge(
@@ -290,10 +300,18 @@ impl Identity {
             }
         }
         let owner = self.owner(tx, &right.target).await?;
-        let owner = owner.filter(|owner| owner.verified && owner.may_log_in());
+        let owner = owner.filter(|owner| self.opens(owner));
         let owner = owner.ok_or(Error::OtpInvalid)?;
+        self.prove_target(tx, owner.id, right).await?;
         Ok((owner.id, Account::Known))
     }
+}
+
+/// The digits of a code as it was typed; none where it cannot be one of ours.
+pub(crate) fn digits(code: &SecretString) -> Option<&str> {
+    let code = code.expose_secret().trim();
+    let fits = code.len() == CODE_DIGITS && code.bytes().all(|byte| byte.is_ascii_digit());
+    fits.then_some(code)
 }
 
 /// The same refusal, without the token of a login that was rolled back.

@@ -14,6 +14,7 @@ use kernel::{AnyId, Caller, Event, Failure, FieldError, UserId};
 
 use crate::error::{Error, Result};
 use crate::events::Events;
+use crate::sql::erasures::Open;
 use crate::{Identity, PRIVACY, SCHEMA, sql};
 
 /// How long the user may think again.
@@ -31,7 +32,29 @@ pub(crate) const ANSWERS: &[&str] = &[
     "communities.user_erased.v1",
     "messaging.user_erased.v1",
     "applications.user_erased.v1",
+    "audit.user_erased.v1",
+    "realtime.user_erased.v1",
 ];
+
+/// How long the user may think again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grace {
+    /// Fourteen days, as after a wish of the user.
+    Fortnight,
+    /// Not at all.
+    None,
+}
+
+/// How far an erasure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erasing {
+    /// Until then the user may think again.
+    Waiting(Timestamp),
+    /// The user is signed out for good; what is stored goes then.
+    Running(Timestamp),
+    /// What is stored here is gone, and the other contexts are told.
+    Erased,
+}
 
 impl Identity {
     /// Begins the erasure of the caller's account, who confirms it with their username; when it
@@ -43,23 +66,63 @@ impl Identity {
             let error = FieldError::new("/confirm", "MISMATCH", detail);
             return Err(Error::Invalid(vec![error]));
         }
-        let reasons = self.blockers(caller.user).await?;
+        let wish = self
+            .wish_erasure(caller.user, Some(caller.user), GRACE)
+            .await?;
+        Ok(wish.due_at)
+    }
+
+    /// Erases an account on the operator's word. Without a grace the user is signed out at once;
+    /// what is stored goes when the last access token has ended, by the job or the next such word.
+    pub async fn erase_for_operator(&self, user: UserId, grace: Grace) -> Result<Erasing> {
+        let wait = match grace {
+            Grace::Fortnight => GRACE,
+            Grace::None => SignedDuration::ZERO,
+        };
+        let wish = self.wish_erasure(user, None, wait).await?;
+        let now = self.clock.now();
+        if wish.due_at > now {
+            return Ok(match wish.state.as_str() {
+                "running" => Erasing::Running(wish.due_at),
+                _ => Erasing::Waiting(wish.due_at),
+            });
+        }
+        if wish.state == "running" {
+            self.erase(wish.id, user).await?;
+            return Ok(Erasing::Erased);
+        }
+        // Another node may be faster; it is running all the same.
+        self.begin_erasure(wish.id, user).await?;
+        Ok(Erasing::Running(now + SETTLE))
+    }
+
+    /// Stores the wish, or finds it; the sooner one counts.
+    async fn wish_erasure(
+        &self,
+        user: UserId,
+        actor: Option<UserId>,
+        wait: SignedDuration,
+    ) -> Result<Open> {
+        let reasons = self.blockers(user).await?;
         if !reasons.is_empty() {
             return Err(Error::ErasureBlocked { reasons });
         }
         let now = self.clock.now();
+        let due = now + wait;
+        let mut events = Events::new(&self.ids, now, actor);
         let tx = self.db.begin().await?;
-        let id = self.ids.next()?;
-        let due = sql::erasures::insert(&tx, id, caller.user, now + GRACE, now).await?;
-        if sql::erasures::mark_deleting(&tx, caller.user, now).await? {
-            let mut events = Events::new(&self.ids, now, Some(caller.user));
-            events.user_state_changed(caller.user, "deleting")?;
-            events.append(&tx).await?;
+        if sql::erasures::insert(&tx, self.ids.next()?, user, due, now).await? {
+            events.erasure_requested(user, due)?;
         }
+        if sql::erasures::mark_deleting(&tx, user, now).await? {
+            events.user_state_changed(user, "deleting")?;
+        }
+        events.append(&tx).await?;
+        let wish = sql::erasures::find_open(&tx, user).await?;
         tx.commit().await?;
         // Keys of programs rest until the user thinks again.
-        self.publish_keys_revoked(caller.user).await;
-        due.ok_or(Error::Broken("an erasure that is not there"))
+        self.publish_keys_revoked(user).await;
+        wish.ok_or(Error::Broken("an erasure that is not there"))
     }
 
     /// Thinks again: the account stays.

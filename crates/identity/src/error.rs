@@ -6,7 +6,7 @@ pub(crate) use kernel::failure::STEP_UP_REQUIRED;
 use kernel::failure::{
     FORBIDDEN, INTERNAL, INVALID_REQUEST, NOT_FOUND, RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE,
 };
-use kernel::{ErrorRow, Failure, FieldError};
+use kernel::{ErrorKind, ErrorRow, Failure, FieldError};
 
 /// Why an operation of this context failed.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,9 @@ pub enum Error {
     /// The token of an unfinished login is wrong, expired, used or has had too many attempts.
     #[error("go on with a login that was not begun")]
     MfaTokenInvalid,
+    /// A process does not show that it belongs to this installation.
+    #[error("give a service token for {0}")]
+    ServiceProofInvalid(&'static str),
     /// The text is no telephone number that can be called.
     #[error("read a telephone number")]
     PhoneInvalid,
@@ -106,6 +109,12 @@ pub enum Error {
     /// The code is wrong, expired, used, unknown, or had too many attempts.
     #[error("use a one-time password that is not valid")]
     OtpInvalid,
+    /// The account is disabled: a way into it would lead nowhere.
+    #[error("open a way into an account that is disabled")]
+    AccountDisabled,
+    /// Whoever carries letters did not take one.
+    #[error("hand a letter over: {0}")]
+    LetterNotTaken(&'static str),
     /// There is nobody who could carry the message.
     #[error("send a message by {channel} while no provider is set up")]
     ChannelUnavailable {
@@ -155,7 +164,7 @@ pub enum Error {
     #[error("ask for an export while one is being made")]
     ExportRunning,
     /// Something must be settled before the account can go.
-    #[error("erase an account that still has duties")]
+    #[error("erase an account that still has duties ({})", .reasons.join(", "))]
     ErasureBlocked {
         /// Stable codes.
         reasons: Vec<&'static str>,
@@ -349,6 +358,9 @@ kernel::error_rows! {
     RELATIONS_MAX, Invalid, 30002,
         "one of you has as many friends, open requests, blocks or contacts as there may be",
         "birinizin arkadaş, bekleyen istek, engel ya da kişi sayısı üst sınırda";
+    SERVICE_PROOF_INVALID, Unauthenticated, 0,
+        "this process does not prove that it belongs to the installation: give it the same root secret, and check its clock",
+        "bu süreç kuruluma ait olduğunu kanıtlamıyor: aynı kök gizli anahtarı verin ve saatini denetleyin";
     PRECONDITION_REQUIRED, PreconditionRequired, 0,
         "send If-Match with the ETag you read",
         "okuduğunuz ETag ile If-Match gönderin";
@@ -378,7 +390,7 @@ impl Error {
             Error::LastAdmin => &LAST_ADMIN,
             Error::AdminPasswordMissing => &ADMIN_PASSWORD_MISSING,
             Error::Unauthenticated => &UNAUTHENTICATED,
-            Error::Forbidden | Error::DemoRefused => &FORBIDDEN,
+            Error::Forbidden | Error::DemoRefused | Error::AccountDisabled => &FORBIDDEN,
             Error::ForeignPage => &web_kit::fail::CSRF_FAILED,
             Error::NotFound => &NOT_FOUND,
             Error::UnknownUser => &UNKNOWN_USER,
@@ -389,7 +401,7 @@ impl Error {
             Error::PreconditionRequired => &PRECONDITION_REQUIRED,
             Error::Stale => &STALE,
             Error::Database(_) | Error::Id(_) | Error::Secret(_) | Error::Broken(_) => &INTERNAL,
-            Error::Cache(_) | Error::Objects(_) => &UNAVAILABLE,
+            Error::Cache(_) | Error::Objects(_) | Error::LetterNotTaken(_) => &UNAVAILABLE,
             Error::Context(failure) => failure.row,
             other => other.row_of_proof(),
         }
@@ -403,6 +415,7 @@ impl Error {
             Error::RegistrationLocked { .. } => &REGISTRATION_LOCKED,
             Error::SecondFactorInvalid => &SECOND_FACTOR_INVALID,
             Error::MfaTokenInvalid => &MFA_TOKEN_INVALID,
+            Error::ServiceProofInvalid(_) => &SERVICE_PROOF_INVALID,
             Error::PhoneInvalid => &PHONE_INVALID,
             Error::CountryNotAllowed => &COUNTRY_NOT_ALLOWED,
             Error::OtpInvalid => &OTP_INVALID,
@@ -424,6 +437,16 @@ impl Error {
             Error::ErasureBlocked { .. } => &ERASURE_BLOCKED,
             _ => &INTERNAL,
         }
+    }
+}
+
+impl Error {
+    /// Whether nobody but us could have prevented it.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(
+            self.row().kind,
+            ErrorKind::Internal | ErrorKind::Unavailable
+        )
     }
 }
 

@@ -26,6 +26,8 @@ pub const DEVICE_CREATED: &str = "identity.device_created.v1";
 pub const DEVICE_REVOKED: &str = "identity.device_revoked.v1";
 /// A password or another factor changed. `{user_id, factor}`
 pub const FACTOR_CHANGED: &str = "identity.factor_changed.v1";
+/// Somebody else than the user, staff or the operator, began a reset of the password. `{user_id}`
+pub const RESET_STARTED: &str = "identity.reset_started.v1";
 /// Somebody reached an account by its number and does not know its PIN; the PIN is not asked for
 /// after `unlocks_at` unless the account is used until then. `{user_id, unlocks_at}`
 pub const REGISTRATION_LOCK_WAITING: &str = "identity.registration_lock_waiting.v1";
@@ -40,6 +42,11 @@ pub const RELATIONSHIP_CHANGED: &str = "identity.relationship_changed.v1";
 /// pairs (`network`), or by a few names while many networks do (`wave`). At most ten in an hour.
 pub const STUFFING_NOTICED: &str = "identity.stuffing_noticed.v1";
 
+/// The user, or the operator, asked for a copy of everything stored about the user. `{user_id}`
+pub const EXPORT_REQUESTED: &str = "identity.export_requested.v1";
+/// The user, or the operator, wishes the account to be erased, or sooner than before.
+/// `{user_id, due_at}`
+pub const ERASURE_REQUESTED: &str = "identity.erasure_requested.v1";
 /// The time of an account is up: every context erases what it stores about the user. `{user_id}`
 pub const ERASURE_DUE: &str = contracts::privacy::ERASURE_DUE;
 /// A text that people agree to was published by a member of staff. `{purpose, text_version}`
@@ -64,10 +71,13 @@ pub const EVENTS: &[&str] = &[
     DEVICE_CREATED,
     DEVICE_REVOKED,
     FACTOR_CHANGED,
+    RESET_STARTED,
     REGISTRATION_LOCK_WAITING,
     PASSKEY_COUNT_FELL,
     CONSENT_CHANGED,
     RELATIONSHIP_CHANGED,
+    EXPORT_REQUESTED,
+    ERASURE_REQUESTED,
     ERASURE_DUE,
     TEXT_PUBLISHED,
     API_KEY_CREATED,
@@ -176,6 +186,10 @@ impl<'a> Events<'a> {
         )
     }
 
+    pub(crate) fn reset_started(&mut self, user: UserId) -> Result<()> {
+        self.push(RESET_STARTED, user, json!({"user_id": user}))
+    }
+
     pub(crate) fn passkey_count_fell(&mut self, user: UserId, passkey: AnyId) -> Result<()> {
         let data = json!({"user_id": user, "passkey_id": passkey});
         self.push(PASSKEY_COUNT_FELL, user, data)
@@ -209,6 +223,15 @@ impl<'a> Events<'a> {
     ) -> Result<()> {
         let data = json!({"user_id": user, "other_id": other, "kind": kind});
         self.push(RELATIONSHIP_CHANGED, user, data)
+    }
+
+    pub(crate) fn export_requested(&mut self, user: UserId) -> Result<()> {
+        self.push(EXPORT_REQUESTED, user, json!({"user_id": user}))
+    }
+
+    pub(crate) fn erasure_requested(&mut self, user: UserId, due_at: Timestamp) -> Result<()> {
+        let data = json!({"user_id": user, "due_at": due_at.to_string()});
+        self.push(ERASURE_REQUESTED, user, data)
     }
 
     pub(crate) fn erasure_due(&mut self, user: UserId) -> Result<()> {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use zip::write::SimpleFileOptions;
 
 use crate::error::{Error, Result};
+use crate::events::Events;
 use crate::sql::exports::{Claimed, Row};
 use crate::{Identity, PRIVACY, SCHEMA, sql};
 
@@ -24,6 +25,8 @@ const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 const LEASE: SignedDuration = SignedDuration::from_hours(1);
 /// How long the row of an export stays.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Most exports of one list.
+const MAX_LISTED: i64 = 100;
 /// Exports made or removed by one run of the job; the next run goes on.
 const MAX_STEPS: usize = 100;
 
@@ -34,6 +37,8 @@ pub struct Export {
     pub id: AnyId,
     /// `waiting`, `running`, `ready`, `failed` or `expired`.
     pub state: String,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
     /// Where its owner, logged in, reads it; once it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -60,28 +65,58 @@ impl Identity {
     pub async fn request_export(&self, caller: &Caller) -> Result<Export> {
         let id = self.ids.next()?;
         let now = self.clock.now();
-        if !sql::exports::insert(&self.db, id, caller.user, now).await? {
+        let tx = self.db.begin().await?;
+        if !sql::exports::insert(&tx, id, caller.user, now).await? {
             return Err(Error::ExportRunning);
         }
+        self.note_export(&tx, caller.user, Some(caller.user))
+            .await?;
+        tx.commit().await?;
         Ok(Export {
             id,
             state: "waiting".to_owned(),
+            requested_at: now,
             url: None,
             url_expires_at: None,
         })
     }
 
+    /// The zip of everything stored about a user, for the operator.
+    pub async fn export_for_operator(&self, user: UserId) -> Result<Vec<u8>> {
+        let tx = self.db.begin().await?;
+        self.note_export(&tx, user, None).await?;
+        tx.commit().await?;
+        self.packed(user).await.map_err(Error::Context)
+    }
+
+    async fn note_export(&self, tx: &db::Tx, user: UserId, actor: Option<UserId>) -> Result<()> {
+        let mut events = Events::new(&self.ids, self.clock.now(), actor);
+        events.export_requested(user)?;
+        events.append(tx).await
+    }
+
     /// How far an export of the caller is.
     pub async fn find_export(&self, caller: &Caller, id: AnyId) -> Result<Export> {
-        let row = self.export_row(caller.user, id).await?;
+        Ok(self.shown(self.export_row(caller.user, id).await?))
+    }
+
+    /// The caller's exports of the last month, the newest first.
+    pub async fn list_exports(&self, caller: &Caller) -> Result<Vec<Export>> {
+        let rows = sql::exports::list(&self.db, caller.user, MAX_LISTED).await?;
+        let rows = rows.into_iter().map(|row| self.shown(self.as_of_now(row)));
+        Ok(rows.collect())
+    }
+
+    fn shown(&self, row: Row) -> Export {
         let ready = row.state == "ready";
-        let path = format!("/v1/users/@me/exports/{id}/download");
-        Ok(Export {
-            id,
+        let path = format!("/v1/users/@me/exports/{}/download", row.id);
+        Export {
+            id: row.id,
             state: row.state,
+            requested_at: row.created_at,
             url: ready.then(|| format!("{}{path}", self.settings.public_url)),
             url_expires_at: row.expires_at.filter(|_| ready),
-        })
+        }
     }
 
     /// The zip of an export of the caller.
@@ -94,12 +129,15 @@ impl Identity {
 
     async fn export_row(&self, user: UserId, id: AnyId) -> Result<Row> {
         let row = sql::exports::find(&self.db, user, id).await?;
-        let mut row = row.ok_or(Error::NotFound)?;
-        // The job removes it soon; until then it is over all the same.
+        Ok(self.as_of_now(row.ok_or(Error::NotFound)?))
+    }
+
+    /// The job removes what is over soon; until then it is over all the same.
+    fn as_of_now(&self, mut row: Row) -> Row {
         if row.expires_at.is_some_and(|at| at <= self.clock.now()) && row.state == "ready" {
             "expired".clone_into(&mut row.state);
         }
-        Ok(row)
+        row
     }
 
     /// Makes the exports that wait and removes those that are over.
@@ -132,14 +170,19 @@ impl Identity {
         ))
     }
 
-    async fn make_export(&self, claimed: &Claimed) -> std::result::Result<(), Failure> {
+    /// What every context stores about a user, packed.
+    async fn packed(&self, user: UserId) -> std::result::Result<Vec<u8>, Failure> {
         let mut bundle = Bundle::new(MAX_EXPORT_BYTES);
-        self.export(claimed.user_id, &mut bundle).await?;
+        self.export(user, &mut bundle).await?;
         for context in self.contexts() {
-            context.export(claimed.user_id, &mut bundle).await?;
+            context.export(user, &mut bundle).await?;
         }
         let packed = self.hashing.run(move || pack(bundle)).await;
-        let packed = packed.map_err(|_busy| Failure::from(Error::Busy))??;
+        Ok(packed.map_err(|_busy| Failure::from(Error::Busy))??)
+    }
+
+    async fn make_export(&self, claimed: &Claimed) -> std::result::Result<(), Failure> {
+        let packed = self.packed(claimed.user_id).await?;
         let key = format!("exports/{}.zip", claimed.id);
         let stored = self.objects.put(&key, packed.into()).await;
         stored.map_err(Error::from)?;

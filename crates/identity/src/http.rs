@@ -31,6 +31,7 @@ use crate::error::{self, Error};
 use crate::model::{Card, Device, DeviceInfo, Me};
 use crate::relations::Tie;
 use crate::visibility::{Privacy, PrivacyChange};
+use crate::ways_in::WaysIn;
 
 type Shared = axum::extract::State<Arc<Identity>>;
 
@@ -90,6 +91,9 @@ fn auth_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             .describe("For a page that was loaded anew. Only with the cookie; a token has none.")
             .returns::<auth::CsrfResponse>(200)
             .errors(&[&FORBIDDEN]))
+        .get("/v1/auth/methods", auth::methods, public("What there is to log in and sign up with")
+            .describe("A password and the code of an authenticator app are always good, where an account has them.")
+            .returns::<WaysIn>(200))
         .get("/.well-known/jwks.json", auth::jwks, public("The public keys of access tokens")
             .returns::<auth::Jwks>(200))
 }
@@ -153,7 +157,7 @@ fn profile_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             users::change_me,
             Doc::new("Change one's own profile")
                 .scope("profile:write")
-                .describe("Needs `If-Match` with the `ETag` that was read.")
+                .versioned()
                 .body::<users::ProfileRequest>()
                 .returns::<Me>(200)
                 .errors(&[
@@ -294,7 +298,7 @@ fn relationship_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             "/api/v10/users/@me/relationships",
             people::relationships,
             Doc::new("List friends, friend requests and blocks")
-                .returns_list::<people::Relationship>(200)
+                .returns_list::<contracts::relations::Relationship>(200)
                 .errors(&[&FORBIDDEN]),
         )
         .post(

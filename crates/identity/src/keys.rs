@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use contracts::identity::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use kernel::{SharedClock, SharedRng};
@@ -26,8 +27,6 @@ const KEPT_RETIRED: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// How old the set in memory may be. It also bounds how long a key that was given up as stolen is
 /// still believed.
 const MAX_AGE: Duration = Duration::from_secs(30);
-/// How soon an unknown `kid` may make us look again.
-const MIN_AGE: Duration = Duration::from_secs(5);
 
 /// How a signing key is replaced before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +85,15 @@ impl KeySet {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
-    /// Every key.
-    pub(crate) fn all(&self) -> &[Key] {
-        &self.keys
+    /// What is published: every key but a shared secret.
+    pub(crate) fn published(&self) -> Vec<SigningKey> {
+        let shown = |key: &Key| {
+            Some(SigningKey {
+                kid: key.kid.clone(),
+                public: key.public?,
+            })
+        };
+        self.keys.iter().filter_map(shown).collect()
     }
 
     fn is_older_than(&self, age: Duration, now: Timestamp) -> bool {
@@ -141,17 +146,23 @@ impl Keys {
         }
     }
 
-    /// The key set for a token that names `kid`: looks again for a new key, but seldom, because
-    /// anybody can send a token that names anything.
+    /// The key set for a token that names `kid`, looked at anew when it is not in it: another node
+    /// may have made it since. Anybody can send a token that names anything; it costs one small
+    /// statement, no more than a token of ours.
     pub(crate) async fn set_knowing(&self, kid: &str) -> Result<Arc<KeySet>> {
         let set = self.set().await?;
-        if self.shared.is_none()
-            && set.find(kid).is_none()
-            && set.is_older_than(MIN_AGE, self.clock.now())
-        {
-            return self.load().await;
+        if set.find(kid).is_some() {
+            return Ok(set);
         }
-        Ok(set)
+        self.latest().await
+    }
+
+    /// The key set as it is stored now.
+    pub(crate) async fn latest(&self) -> Result<Arc<KeySet>> {
+        match &self.shared {
+            Some(shared) => Ok(Arc::clone(shared)),
+            None => self.load().await,
+        }
     }
 
     /// Makes the keys that ought to exist and forgets those that ought not; then loads.
@@ -261,9 +272,9 @@ impl Keys {
 
     /// What the job tells people: how many keys there are and when the last one retires.
     pub(crate) fn status(set: &KeySet) -> String {
-        let last = set.all().iter().map(|key| key.retires_at).max();
+        let last = set.keys.iter().map(|key| key.retires_at).max();
         let last = last.map_or_else(String::new, |at| format!(", the last retires {at}"));
-        format!("{} keys{last}", set.all().len())
+        format!("{} keys{last}", set.keys.len())
     }
 }
 

@@ -46,6 +46,8 @@ pub mod error;
 pub mod events;
 mod exports;
 mod factors;
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod impersonation;
 mod jobs;
@@ -65,6 +67,7 @@ mod passkeys;
 mod passwords;
 mod phones;
 mod proof;
+mod qr;
 mod recovery;
 mod refresh;
 mod registration;
@@ -75,6 +78,7 @@ mod rules;
 mod second_factor;
 mod secrets;
 mod sender;
+mod service_tokens;
 mod settings;
 mod setup;
 mod sql;
@@ -85,6 +89,7 @@ mod tokens;
 mod totp;
 mod users;
 mod visibility;
+mod ways_in;
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -108,18 +113,19 @@ pub use contact_change::ContactKind;
 pub use contacts::{Contact, LOOKUPS_PER_DAY, MAX_CONTACTS, MAX_NUMBERS, Match, Named};
 pub use demo::{DemoPassword, DemoPerson, NewDemoPerson};
 pub use devices::{Browser, LoggedIn, Origin, SessionKind, Tokens};
+pub use erasure::{Erasing, Grace};
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
 pub use exports::Export;
 pub use impersonation::{Impersonated, Impersonation};
 pub use keys::{Rotation, Signing};
 pub use limits_table::{COLUMNS as LIMIT_COLUMNS, Counted, LIMITS, Limit, Most, Whose};
-pub use links::LinkWish;
+pub use links::{LINK_TTL, LinkWish};
 pub use login::{LogoutBy, LogoutScope, OtherDevices};
 pub use metrics_table::METRICS;
 pub use model::{Account, Card, Device, DeviceInfo, DeviceType, Factors, Kind, Me, State};
 pub use oauth::{
-    Oauth, OauthBegun, OauthDone, OauthReturn, OauthWish, Plain, Provider, ProviderKind, SecretIn,
+    Oauth, OauthBegun, OauthEnd, OauthReturn, OauthWish, Plain, Provider, ProviderKind, SecretIn,
 };
 pub use operator::{Inspection, RoleHolder};
 pub use otp::{Channel, CodeSent, CodeWish, Purpose};
@@ -142,6 +148,7 @@ pub use step_up::{Again, SteppedUp};
 pub use totp::{NewTotp, Skew};
 pub use users::{Precondition, ProfileChange};
 pub use visibility::{Privacy, PrivacyChange, Whom};
+pub use ways_in::{SignUp, WaysIn};
 
 /// The schema of this context.
 pub const SCHEMA: &str = "identity";
@@ -192,6 +199,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0010__username_prefix",
             include_str!("../migrations/V0010__username_prefix.sql"),
+        ),
+        (
+            "V0011__exports_of_user",
+            include_str!("../migrations/V0011__exports_of_user.sql"),
         ),
     ],
 };

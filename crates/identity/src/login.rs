@@ -176,6 +176,7 @@ impl Identity {
     ) -> Result<Check> {
         let (scheme, rng) = (self.settings.password_scheme, self.rng.clone());
         let dummy = self.dummy_phc.clone();
+        metrics::counter!("meydan_auth_passwords_total", "work" => "compare").increment(1);
         self.hashing
             .run(move || {
                 let password = password.expose_secret();
@@ -203,6 +204,7 @@ impl Identity {
         words: Vec<String>,
     ) -> Result<String> {
         let (scheme, rng) = (self.settings.password_scheme, self.rng.clone());
+        metrics::counter!("meydan_auth_passwords_total", "work" => "make").increment(1);
         self.hashing
             .run(move || {
                 let password = password.expose_secret();

@@ -13,6 +13,12 @@ pub const METRICS: &[Metric] = &[
         help: "Logins by how they were proved first: ok, waiting for a second factor, refused, or failed for another reason.",
     },
     Metric {
+        name: "meydan_auth_passwords_total",
+        kind: MetricKind::Counter,
+        labels: &["work"],
+        help: "Passwords worked on, which is what costs memory and time: compared with a hash, of an account or of nobody, or judged and made into a new one.",
+    },
+    Metric {
         name: "meydan_auth_refresh_reuse_total",
         kind: MetricKind::Counter,
         labels: &[],
@@ -65,6 +71,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Gauge,
         labels: &[],
         help: "1 while more different logins fail on this process than its threshold. Alert on it.",
+    },
+    Metric {
+        name: "meydan_auth_service_tokens_total",
+        kind: MetricKind::Counter,
+        labels: &["result"],
+        help: "Tokens that other processes of the installation asked for: issued, refused because the proof was not good, or failed.",
     },
     Metric {
         name: "meydan_identity_erasures_late",

@@ -201,6 +201,9 @@ pub struct Me {
     /// The member of staff who acts as this user just now; a page shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impersonated_by: Option<UserId>,
+    /// When the account will be erased, where its owner wished for that and did not think again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erase_at: Option<Timestamp>,
     /// Raised by every change; the `ETag`.
     pub version: i32,
 }
@@ -222,6 +225,7 @@ impl Me {
             roles,
             factors,
             impersonated_by: None,
+            erase_at: None,
             version: account.version,
         }
     }
@@ -232,10 +236,12 @@ impl Me {
 #[serde(deny_unknown_fields)]
 pub struct DeviceInfo {
     /// A name for the list of devices.
+    #[schema(format = "line", min_length = 1, max_length = 100)]
     pub device_name: Option<String>,
     /// What kind of device it is.
     pub device_type: Option<DeviceType>,
     /// Where to push to.
+    #[schema(format = "line", min_length = 1, max_length = 4096)]
     pub push_notification_token: Option<String>,
 }
 

@@ -7,7 +7,8 @@
 //! An app gets a one-use code on its own address, good for a minute, which it exchanges together
 //! with the proof that it is the app that began.
 
-mod id_token;
+mod end;
+pub(crate) mod id_token;
 mod provider;
 mod remote;
 
@@ -30,15 +31,19 @@ use crate::second_factor::{First, Proven};
 use crate::secrets::{hex, sha256};
 use crate::sql;
 use crate::sql::oauth::LinkedIdentity;
+use end::Place;
 use provider::{is_own_path, with_query};
 use remote::{Outside, Redeem, Site};
 
+pub use end::OauthEnd;
 pub use provider::{Oauth, Plain, Provider, ProviderKind, SecretIn};
 
 /// How long a login may take at the provider.
 pub(crate) const PENDING_TTL: Duration = Duration::from_secs(10 * 60);
 /// How long an app may take to exchange its code.
 const CODE_TTL: Duration = Duration::from_secs(60);
+/// Where a browser goes whose login nobody here began.
+const LOGIN_PAGE: &str = "/auth/login";
 /// Longest value a provider may hand back in an address.
 const MAX_RETURNED: usize = 4_096;
 
@@ -100,15 +105,6 @@ pub struct OauthReturn<'a> {
     pub cookie: Option<&'a str>,
 }
 
-/// Where a browser goes after its login.
-#[derive(Debug)]
-pub struct OauthDone {
-    /// A page of ours or an app's address.
-    pub location: String,
-    /// The session, where a page asked for one.
-    pub session: Option<LoggedIn>,
-}
-
 /// A login that waits for the provider.
 #[derive(Serialize, Deserialize)]
 struct Pending {
@@ -119,6 +115,16 @@ struct Pending {
     names_issuer: Option<String>,
     return_to: String,
     then: Then,
+}
+
+impl Pending {
+    fn place(&self) -> Place {
+        let to = self.return_to.clone();
+        match self.then {
+            Then::Session | Then::Link { .. } => Place::Page(to),
+            Then::Code { .. } => Place::App(to),
+        }
+    }
 }
 
 /// What becomes of it.
@@ -198,15 +204,37 @@ impl Identity {
     }
 
     /// Takes what a provider sent a browser back with.
-    pub async fn finish_oauth(&self, back: OauthReturn<'_>, origin: &Origin) -> Result<OauthDone> {
+    pub async fn finish_oauth(&self, back: OauthReturn<'_>, origin: &Origin) -> OauthEnd {
+        let pending = match self.begun_here(&back, origin).await {
+            Ok(pending) => pending,
+            Err(error) => return OauthEnd::lost(&Place::Page(LOGIN_PAGE.to_owned()), error),
+        };
+        let place = pending.place();
+        match self.go_on(pending, back, origin).await {
+            Ok(end) => end,
+            Err(error) => OauthEnd::lost(&place, error),
+        }
+    }
+
+    /// The login that this browser began at this provider.
+    async fn begun_here(&self, back: &OauthReturn<'_>, origin: &Origin) -> Result<Pending> {
         limits::login_from(&*self.limiter, &self.settings.limits, origin.ip).await?;
-        let site = self.sites.find(back.provider)?;
         let pending: Option<Pending> = self.take("oauth", back.state).await?;
         let pending = pending.ok_or(Error::OauthFailed("an unknown state"))?;
         let browser = back.cookie.map(fingerprint);
         if pending.provider != back.provider || browser.as_ref() != Some(&pending.browser) {
             return Err(Error::OauthFailed("another browser or provider"));
         }
+        Ok(pending)
+    }
+
+    async fn go_on(
+        &self,
+        pending: Pending,
+        back: OauthReturn<'_>,
+        origin: &Origin,
+    ) -> Result<OauthEnd> {
+        let site = self.sites.find(back.provider)?;
         let named = back.issuer.is_some() || pending.names_issuer.is_some();
         if named && !is_issuer(site, back.issuer) {
             return Err(Error::OauthFailed("another issuer came back"));
@@ -228,45 +256,37 @@ impl Identity {
         pending: Pending,
         outside: Outside,
         origin: &Origin,
-    ) -> Result<OauthDone> {
+    ) -> Result<OauthEnd> {
         let location = pending.return_to;
-        match pending.then {
+        let (location, session) = match pending.then {
             Then::Session => match self.enter(&outside, origin).await {
-                Ok(login) => Ok(OauthDone {
-                    location,
-                    session: Some(login),
-                }),
-                // A browser cannot read an answer on its way: the page gets it behind `#`.
+                Ok(login) => (location, Some(login)),
+                // The page goes on with it.
                 Err(Error::SecondFactorRequired { mfa_token, methods }) => {
                     let methods = methods.join(",");
-                    let location = format!("{location}#mfa_token={mfa_token}&methods={methods}");
-                    Ok(OauthDone {
-                        location,
-                        session: None,
-                    })
+                    let told = format!("{location}#mfa_token={mfa_token}&methods={methods}");
+                    (told, None)
                 }
-                Err(error) => Err(error),
+                Err(error) => return Err(error),
             },
             Then::Code { challenge } => {
                 let code = kernel::rng::token::<32>(&*self.rng);
                 let waiting = Waiting { outside, challenge };
                 self.keep("oauth_code", &code, &waiting, CODE_TTL).await?;
-                Ok(OauthDone {
-                    location: with_query(&location, &[("code", &code)]),
-                    session: None,
-                })
+                (with_query(&location, &[("code", &code)]), None)
             }
             Then::Link { user, device } => {
                 let live = sql::devices::find_live(&self.db, device).await?;
                 live.filter(|live| live.user_id == user)
                     .ok_or(Error::Unauthenticated)?;
                 self.link(&outside, user).await?;
-                Ok(OauthDone {
-                    location,
-                    session: None,
-                })
+                (location, None)
             }
-        }
+        };
+        Ok(OauthEnd {
+            location,
+            outcome: Ok(session),
+        })
     }
 
     /// Exchanges an app's code for its login.

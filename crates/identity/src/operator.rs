@@ -1,14 +1,16 @@
 //! What the operator of the machine does from the command line: look at administrators, grant and
-//! take roles, sign people out, read a token, replace the signing key.
+//! take roles, sign people out, begin a reset of a password, read a token, replace the signing key.
 
 use jiff::Timestamp;
 use kernel::{DeviceId, PlatformRole, UserId};
+use secrecy::SecretString;
 
 use crate::Identity;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::keys::Rotation;
-use crate::model::Device;
+use crate::links::Link;
+use crate::model::{Device, State};
 use crate::rules::Identifier;
 use crate::setup::AdminOutcome;
 use crate::sql;
@@ -94,6 +96,38 @@ impl Identity {
         self.sign_out_all(user, None, "operator").await
     }
 
+    /// Where the link of a reset would be sent: the address, where letters leave.
+    pub async fn reset_address(&self, user: UserId) -> Result<Option<String>> {
+        let state = sql::staff::state(&self.db, user).await?;
+        if state.ok_or(Error::UnknownUser)? == State::Disabled.word() {
+            return Err(Error::AccountDisabled);
+        }
+        if self.senders.mail.is_none() {
+            return Ok(None);
+        }
+        Ok(self.mailbox(Some(user)).await?.map(|to| to.email))
+    }
+
+    /// Sends a link to choose a new password, which the operator never learns; the address.
+    pub async fn send_reset(&self, user: UserId) -> Result<String> {
+        let tx = self.db.begin().await?;
+        let to = sql::mailboxes::find(&tx, user).await?;
+        let to = to.ok_or(Error::NotFound)?;
+        let token = self.begin_reset(&tx, user, None).await?;
+        tx.commit().await?;
+        self.hand_over(self.letter_with(Link::Reset, &to, &token))
+            .await?;
+        Ok(to.email)
+    }
+
+    /// Makes such a link where no letter can carry it: what stands behind its `#`.
+    pub async fn issue_reset(&self, user: UserId) -> Result<SecretString> {
+        let tx = self.db.begin().await?;
+        let token = self.begin_reset(&tx, user, None).await?;
+        tx.commit().await?;
+        Ok(token)
+    }
+
     /// Gives a user a platform role.
     pub async fn grant(&self, user: UserId, role: PlatformRole) -> Result<AdminOutcome> {
         let now = self.clock.now();
@@ -158,7 +192,8 @@ impl Identity {
         match refresh {
             Some(claims) => {
                 let about = ("refresh", claims.sub, claims.sid);
-                let times = (claims.iat, claims.exp);
+                let time = |seconds| Timestamp::from_second(seconds);
+                let times = (time(claims.iat)?, time(claims.exp)?);
                 self.inspected(about, times, None, now).await.map(Some)
             }
             None => Ok(None),
@@ -168,17 +203,16 @@ impl Identity {
     async fn inspected(
         &self,
         (kind, user, device): (&'static str, UserId, DeviceId),
-        (iat, exp): (i64, i64),
+        (issued_at, expires_at): (Timestamp, Timestamp),
         act: Option<UserId>,
         now: Timestamp,
     ) -> Result<Inspection> {
-        let expires_at = Timestamp::from_second(exp)?;
         let live = sql::devices::find_live(&self.db, device).await?;
         Ok(Inspection {
             kind,
             user,
             device,
-            issued_at: Timestamp::from_second(iat)?,
+            issued_at,
             expires_at,
             expired: expires_at <= now,
             device_is_live: live.is_some_and(|live| live.user_id == user),

@@ -49,8 +49,10 @@ pub enum Registered {
 #[serde(deny_unknown_fields)]
 pub struct Consent {
     /// What for, such as `terms` or `privacy`.
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     pub purpose: String,
     /// Which version of the text.
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     pub text_version: String,
 }
 
@@ -223,11 +225,11 @@ impl Identity {
         })
     }
 
-    /// Disables a bot's account; repeatable.
-    pub(crate) async fn disable_bot(&self, bot: UserId) -> Result<()> {
+    /// Disables a bot's account for good and takes its names; repeatable.
+    pub(crate) async fn end_bot(&self, bot: UserId) -> Result<()> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
-        if sql::users::disable_bot(&tx, bot, now).await? {
+        if sql::users::retire_bot(&tx, bot, now).await? {
             let mut events = Events::new(&self.ids, now, None);
             events.user_state_changed(bot, "disabled")?;
             events.append(&tx).await?;

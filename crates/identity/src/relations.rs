@@ -4,10 +4,9 @@
 //! so that two who ask each other at once become friends, and nobody has more friends than the
 //! bound. The rules themselves are [`decide`], a pure function.
 
-use std::sync::Arc;
+mod told;
 
-use contracts::relations::{Bond, Circle, Relation};
-use infra::fanout::{Body, Dispatch, Record, Topic, Version};
+use contracts::relations::{Bond, Circle, Relation, Relationship};
 use jiff::Timestamp;
 use kernel::{Caller, CallerKind, Cursor, UserId};
 
@@ -17,6 +16,8 @@ use crate::events::Events;
 use crate::limits;
 use crate::model::{Card, Kind};
 use crate::sql;
+
+use told::dialect_type;
 
 /// Most friends of one user.
 pub const MAX_FRIENDS: i64 = 1_000;
@@ -238,56 +239,6 @@ impl Identity {
         Ok(())
     }
 
-    /// Tells the sessions of both what changed for them, each only its own side.
-    async fn show_changes(&self, changed: &[Changed], now: Timestamp) -> Result<()> {
-        let ids: Vec<UserId> = changed.iter().map(|side| side.other).collect();
-        let users = self.chat_users(&ids).await?;
-        for side in changed {
-            let user = users.iter().find(|user| user.id == side.other);
-            let shown = match (side.after, side.before) {
-                (Some(bond), _) => serde_json::json!({
-                    "id": side.other, "type": dialect_type(bond), "nickname": null,
-                    "user": user, "since": now, "should_notify": bond == Bond::PendingIn,
-                }),
-                (None, Some(bond)) => {
-                    serde_json::json!({"id": side.other, "type": dialect_type(bond)})
-                }
-                (None, None) => continue,
-            };
-            let name = if side.after.is_some() {
-                "RELATIONSHIP_ADD"
-            } else {
-                "RELATIONSHIP_REMOVE"
-            };
-            self.tell(side.user, name, &shown).await;
-        }
-        Ok(())
-    }
-
-    /// Tells a user's own sessions something; what gets lost is in the list they can read.
-    async fn tell(&self, user: UserId, name: &'static str, data: &serde_json::Value) {
-        let record = Record {
-            body: Body::Dispatch(Dispatch {
-                name: name.into(),
-                intent: None,
-                author: None,
-                except: None,
-                full_for: Vec::new(),
-                data: data.to_string().into(),
-                redacted: None,
-            }),
-            community: None,
-            channel: None,
-            version: Version::None,
-            epoch: 0,
-            ephemeral: false,
-        };
-        let told = self.fanout.publish(Topic::User(user), Arc::new(record));
-        if let Err(error) = told.await {
-            tracing::warn!(%error, "a change of a relation was not shown");
-        }
-    }
-
     /// Carries out a wish with whoever goes by a username.
     pub async fn relate_to_name(&self, caller: &Caller, name: &str, wish: Wish) -> Result<UserId> {
         person(caller)?;
@@ -303,10 +254,28 @@ impl Identity {
     }
 
     /// All friends, requests and blocks of the caller, in the order of ids.
-    pub(crate) async fn bonds(&self, caller: &Caller) -> Result<Vec<sql::relations::Listed>> {
+    pub(crate) async fn relationships_of(&self, caller: &Caller) -> Result<Vec<Relationship>> {
         person(caller)?;
+        self.bonds(caller.user).await
+    }
+
+    /// The same of any user.
+    pub(crate) async fn bonds(&self, user: UserId) -> Result<Vec<Relationship>> {
         let kinds = ["friend", "pending_in", "pending_out", "block"];
-        Ok(sql::relations::list(&self.db, caller.user, &kinds).await?)
+        let rows = sql::relations::list(&self.db, user, &kinds).await?;
+        let ids: Vec<UserId> = rows.iter().map(|row| row.other_id).collect();
+        let users = self.chat_users(&ids).await?;
+        let shown = rows.into_iter().filter_map(|row| {
+            let user = users.iter().find(|user| user.id == row.other_id)?;
+            Some(Relationship {
+                id: row.other_id,
+                kind: dialect_type(bond_of(&row.kind)?),
+                nickname: None,
+                user: user.clone(),
+                since: row.since,
+            })
+        });
+        Ok(shown.collect())
     }
 
     /// A page of the caller's relations of the given kinds.
@@ -386,16 +355,6 @@ pub(crate) fn person(caller: &Caller) -> Result<()> {
     match caller.kind {
         CallerKind::User => Ok(()),
         CallerKind::Bot | CallerKind::ApiKey => Err(Error::Forbidden),
-    }
-}
-
-/// The chat dialect's number of a bond.
-pub(crate) fn dialect_type(bond: Bond) -> u8 {
-    match bond {
-        Bond::Friend => 1,
-        Bond::Block => 2,
-        Bond::PendingIn => 3,
-        Bond::PendingOut => 4,
     }
 }
 

@@ -246,9 +246,10 @@ impl Identity {
             methods.push("recovery");
         }
         let account = self.account(user).await?;
-        if account.phone_verified_at.is_some() && self.serves(Channel::Sms)
-            || account.email_verified_at.is_some() && self.serves(Channel::Email)
-        {
+        let reads_texts = account.phone_verified_at.is_some();
+        let reads_mail = account.email_verified_at.is_some()
+            || account.email.is_some() && self.trusts_every_address();
+        if reads_texts && self.serves(Channel::Sms) || reads_mail && self.serves(Channel::Email) {
             methods.push("otp");
         }
         Ok(methods)

@@ -8,6 +8,8 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::identity::ServiceProof;
+use jiff::Timestamp;
 use kernel::{AnyId, Rng};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -52,6 +54,7 @@ pub struct RootKeys {
     otp: hmac::Key,
     target: hmac::Key,
     csrf: hmac::Key,
+    service: hmac::Key,
 }
 
 impl RootKeys {
@@ -75,6 +78,7 @@ impl RootKeys {
             otp: mac("otp")?,
             target: mac("target")?,
             csrf: mac("csrf")?,
+            service: mac("service")?,
         })
     }
 
@@ -106,6 +110,35 @@ impl RootKeys {
     /// What a page sends beside its cookie to show that it is ours.
     pub fn csrf_token(&self, cookie: &str) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.csrf, cookie.as_bytes()))
+    }
+
+    /// Shows that whoever calls itself `service` knows the root secret; good once, around `at`.
+    pub fn prove_service(&self, service: &str, at: Timestamp, rng: &dyn Rng) -> ServiceProof {
+        let mut proof = ServiceProof {
+            service: service.to_owned(),
+            at: at.as_second(),
+            nonce: kernel::rng::bytes(rng),
+            mac: [0; 32],
+        };
+        let mac = self.service_mac(&proof).sign();
+        proof.mac = mac.as_ref().first_chunk().copied().unwrap_or_default();
+        proof
+    }
+
+    /// Whether a proof was made with the same root secret, in constant time.
+    pub(crate) fn is_service_proof(&self, proof: &ServiceProof) -> bool {
+        let computed = self.service_mac(proof).sign();
+        aws_lc_rs::constant_time::verify_slices_are_equal(computed.as_ref(), &proof.mac).is_ok()
+    }
+
+    fn service_mac(&self, proof: &ServiceProof) -> hmac::Context {
+        let mut context = hmac::Context::with_key(&self.service);
+        // The name stands last: all before it has a fixed length.
+        context.update(b"service1");
+        context.update(&proof.at.to_be_bytes());
+        context.update(&proof.nonce);
+        context.update(proof.service.as_bytes());
+        context
     }
 
     /// Encrypts `plain` under `kek`, bound to `context`: nonce, ciphertext, tag.
@@ -242,6 +275,29 @@ mod tests {
             ours.open("kek9", "kid-1", &sealed),
             Err(SecretError::UnknownKek)
         );
+    }
+
+    #[test]
+    fn a_proof_of_a_process_is_bound_to_secret_name_time_and_nonce() {
+        let rng = SeededRng::new(1);
+        let at: Timestamp = "2026-11-20T07:00:00Z".parse().unwrap();
+        let ours = keys(&"a".repeat(32)).unwrap();
+        let good = ours.prove_service("messaging", at, &*rng);
+        assert!(ours.is_service_proof(&good));
+        assert_ne!(good, ours.prove_service("messaging", at, &*rng));
+        let theirs = keys(&"b".repeat(32)).unwrap();
+        assert!(!theirs.is_service_proof(&good));
+        let changes: [fn(&mut ServiceProof); 4] = [
+            |proof| proof.service.push('x'),
+            |proof| proof.at += 1,
+            |proof| proof.nonce[0] ^= 1,
+            |proof| proof.mac[31] ^= 1,
+        ];
+        for change in changes {
+            let mut changed = good.clone();
+            change(&mut changed);
+            assert!(!ours.is_service_proof(&changed), "{changed:?}");
+        }
     }
 
     #[test]

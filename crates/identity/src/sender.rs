@@ -93,10 +93,7 @@ impl Identity {
         if self.settings.otp.dev_code == DevCode::Fixed {
             tracing::warn!("every one-time password is 123456, because of auth.dev_mode");
         }
-        let carrier = Carrier {
-            senders: self.senders.clone(),
-            rng: Arc::clone(&self.rng),
-        };
+        let carrier = self.carrier();
         let hard = lifecycle.hard().clone();
         let run = carrier.run(work, end.clone());
         runtime::spawn(lifecycle, "identity.sender", async move {
@@ -104,6 +101,23 @@ impl Identity {
                 tracing::warn!("messages that waited for their provider are lost");
             }
         });
+    }
+}
+
+impl Identity {
+    fn carrier(&self) -> Carrier {
+        Carrier {
+            senders: self.senders.clone(),
+            rng: Arc::clone(&self.rng),
+        }
+    }
+
+    /// Hands a message over at once and tells whether it was taken: for a process that ends soon.
+    pub(crate) async fn hand_over(&self, parcel: Parcel) -> Result<()> {
+        match self.carrier().carry(parcel).await {
+            Carried::Sent => Ok(()),
+            other => Err(Error::LetterNotTaken(other.word())),
+        }
     }
 }
 
@@ -125,7 +139,7 @@ impl Carrier {
                     Some(parcel) => flying.push(self.carry(parcel)),
                     None => open = false,
                 },
-                Some(()) = flying.next(), if !flying.is_empty() => {}
+                Some(_) = flying.next(), if !flying.is_empty() => {}
             }
         }
         work.close();
@@ -143,9 +157,9 @@ impl Carrier {
         }
     }
 
-    async fn carry(&self, parcel: Parcel) {
+    async fn carry(&self, parcel: Parcel) -> Carried {
         let (provider, sent) = match &parcel {
-            Parcel::Nothing => return,
+            Parcel::Nothing => return Carried::Sent,
             Parcel::Text(text) => ("sms", self.carry_text(text).await),
             Parcel::Code { to, locale } => ("verify", self.carry_code(to, locale).await),
             Parcel::Letter(letter) => ("mail", self.carry_letter(letter).await),
@@ -157,6 +171,7 @@ impl Carrier {
             // Without the cause: what a provider says may name the number.
             tracing::warn!(provider, result, "a message was not handed over");
         }
+        sent
     }
 
     async fn carry_text(&self, text: &Text) -> Carried {

@@ -55,6 +55,8 @@ pub struct Settings {
     pub impersonation: Approver,
     /// What signs tokens.
     pub signing: Signing,
+    /// What processes of this installation may call themselves.
+    pub services: Vec<&'static str>,
     /// Keys derived from the root secret.
     pub keys: RootKeys,
 }
@@ -76,6 +78,7 @@ impl Settings {
             browser: BrowserTimes::default(),
             secure_cookies: true,
             signing: Signing::default(),
+            services: Vec::new(),
             public_url: "http://127.0.0.1:3000".to_owned(),
             passkeys: PasskeySite::behind("http://127.0.0.1:3000"),
             totp_skew: Skew::One,

@@ -58,6 +58,7 @@ impl Identity {
             Judged::Password => amr::PWD,
             Judged::Code(right) => {
                 self.consume_code(&tx, &right).await?;
+                self.prove_target(&tx, user, &right).await?;
                 amr::OTP
             }
             Judged::Second(second) => self.spend_second(&tx, second).await?,
@@ -65,8 +66,7 @@ impl Identity {
         let words = sql::devices::prove(&tx, user, device, now, &[word]).await?;
         let words = words.ok_or(Error::Unauthenticated)?;
         if sql::mailboxes::is_browser(&tx, device).await? {
-            let browser = self.renew_cookie(&tx, user, device).await?;
-            tx.commit().await?;
+            let browser = self.renew_cookie(tx, user, device).await?;
             return Ok(SteppedUp::Browser(browser));
         }
         tx.commit().await?;

@@ -10,6 +10,7 @@ use totp_rs::{Algorithm, Builder, Totp};
 use crate::Identity;
 use crate::error::{Error, Result};
 use crate::events::Events;
+use crate::qr;
 use crate::second_factor::amr;
 use crate::secrets::KEK_ID;
 use crate::sql;
@@ -26,8 +27,10 @@ const SEED_BYTES: usize = 20;
 pub struct NewTotp {
     /// The secret in base32, to be typed.
     pub secret: SecretString,
-    /// The same as a link, to be opened or shown as a picture.
+    /// The same as a link, to be opened.
     pub otpauth_uri: SecretString,
+    /// The link as a picture, to be scanned: SVG.
+    pub qr_svg: SecretString,
 }
 
 /// How many steps beside the present one a code may be of.
@@ -157,9 +160,11 @@ fn describe(seed: &[u8], account: &str, issuer: &str) -> Option<NewTotp> {
         .with_issuer(Some(issuer))
         .build()
         .ok()?;
+    let otpauth_uri = totp.to_url().ok()?;
     Some(NewTotp {
         secret: SecretString::from(totp.secret().to_base32()),
-        otpauth_uri: SecretString::from(totp.to_url().ok()?),
+        qr_svg: SecretString::from(qr::svg(&otpauth_uri)?),
+        otpauth_uri: SecretString::from(otpauth_uri),
     })
 }
 

@@ -6,7 +6,7 @@ use kernel::{Caller, UserId};
 use crate::Identity;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::model::{self, Account, Factors, Me};
+use crate::model::{self, Account, Factors, Me, State};
 use crate::registration::taken;
 use crate::rules::{Fields, MAX_ABOUT_CHARS, MAX_DISPLAY_NAME_CHARS, is_reserved};
 use crate::sql;
@@ -125,7 +125,17 @@ impl Identity {
     pub(crate) async fn complete(&self, account: Account) -> Result<Me> {
         let roles = sql::people::list_roles(&self.db, account.id).await?;
         let factors = self.factors(account.id).await?;
-        Ok(Me::new(account, roles, factors))
+        let erase_at = match account.state {
+            State::Deleting => {
+                let wish = sql::erasures::find_open(&self.db, account.id).await?;
+                wish.map(|wish| wish.due_at)
+            }
+            State::Active | State::Disabled | State::Erased => None,
+        };
+        Ok(Me {
+            erase_at,
+            ..Me::new(account, roles, factors)
+        })
     }
 
     /// What can prove a login of a user.

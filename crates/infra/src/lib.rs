@@ -7,7 +7,7 @@
 //! | [`cache`] | short-lived values by key | in process |
 //! | [`limiter`] | rate limits ([`kernel::Limiter`]) | in process |
 //! | [`mail`] | letters | [`mail::smtp`], [`sent`] (kept and shown) |
-//! | [`objects`] | files that are kept | a directory, memory |
+//! | [`objects`] | files that are kept | a directory, S3 ([`objects::s3`]), memory |
 //! | [`sms`] | texts, and codes checked by a company | [`sms::twilio`], [`sent`] (kept and shown) |
 //!
 //! [`outbound`] is no seam: it is the one client for calls to servers of others.

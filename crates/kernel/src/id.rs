@@ -193,7 +193,7 @@ impl<K> utoipa::PartialSchema for Id<K> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some("^[0-9]{1,19}$"))
+            .pattern(Some("^[0-8]?[0-9]{1,18}$"))
             .description(Some(
                 "A 64-bit identifier as a decimal string; time ordered.",
             ))

@@ -32,6 +32,8 @@ impl Chat {
     pub const MANAGE_GUILD: Chat = Chat(1 << 5);
     /// React to messages.
     pub const ADD_REACTIONS: Chat = Chat(1 << 6);
+    /// Read what moderators did.
+    pub const VIEW_AUDIT_LOG: Chat = Chat(1 << 7);
     /// See a channel, and learn that it exists.
     pub const VIEW_CHANNEL: Chat = Chat(1 << 10);
     /// Send messages.

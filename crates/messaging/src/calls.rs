@@ -1,7 +1,7 @@
 //! What other contexts ask of us.
 
 use async_trait::async_trait;
-use contracts::messaging::{Inbox, Position};
+use contracts::messaging::{Cursor, Inbox, InboxParts, Position, SyncFrom, Synced};
 use kernel::failure::INVALID_REQUEST;
 use kernel::{ChannelId, Failure, UserId};
 
@@ -13,9 +13,17 @@ pub(crate) const MAX_POSITIONS: usize = 500;
 
 #[async_trait]
 impl contracts::Messaging for Messaging {
-    async fn inbox(&self, user: UserId) -> Result<Inbox, Failure> {
+    async fn inbox(&self, user: UserId, parts: InboxParts) -> Result<Inbox, Failure> {
+        let read_states = match parts {
+            InboxParts::Channels => Vec::new(),
+            InboxParts::WithReadStates => {
+                let seats = self.seats(user).await?;
+                self.read_states(&seats.all).await?
+            }
+        };
         Ok(Inbox {
             channels: self.private_channels(user).await?,
+            read_states,
         })
     }
 
@@ -35,5 +43,17 @@ impl contracts::Messaging for Messaging {
                 last_message_id: row.last_message_id,
             })
             .collect())
+    }
+
+    async fn advance(&self, user: UserId, cursors: &[Cursor]) -> Result<(), Failure> {
+        Ok(self.advance_soon(user, cursors).await?)
+    }
+
+    async fn sync(
+        &self,
+        user: UserId,
+        from: &[SyncFrom],
+    ) -> Result<Vec<(ChannelId, Synced)>, Failure> {
+        Ok(self.catch_up_in(user, from).await?)
     }
 }

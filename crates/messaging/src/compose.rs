@@ -7,18 +7,19 @@ use kernel::{MessageId, RoleId, UserId};
 use crate::Messaging;
 use crate::error::Error;
 use crate::live::Audience;
-use crate::log::{Change, NewRow};
+use crate::log::NewRow;
+use crate::marks::Marks;
 use crate::mentions::{self, AllowedMentions, Mentions};
-use crate::model::{self, Body, Edit, NewMessage};
+use crate::model::{self, Body, NewMessage};
 use crate::places::Place;
-use crate::sql::{self, EditRow, MessageRow};
 use crate::users::Cards;
-use crate::writer::{After, Alter, Append};
+use crate::writer::Append;
 
 /// Text and body of a message to be shown, with the cards of whom it names.
 pub(crate) struct Composed {
     body: Body,
     cards: Cards,
+    marks: Marks,
 }
 
 impl Messaging {
@@ -43,11 +44,12 @@ impl Messaging {
             mention_everyone: found.everyone,
             tts: new.tts && place.rights.has(Chat::SEND_TTS),
         };
-        Ok(Composed { body, cards })
+        let marks = self.marks(author, place, &body, &cards).await?;
+        Ok(Composed { body, cards, marks })
     }
 
     /// Finds what a text mentions: what the sender allows, may mention, and what exists.
-    async fn find_mentions(
+    pub(crate) async fn find_mentions(
         &self,
         author: UserId,
         place: &Place,
@@ -106,7 +108,7 @@ impl Messaging {
         place: &Place,
         new: &NewMessage,
         answered: Option<Message>,
-        Composed { body, cards }: Composed,
+        Composed { body, cards, marks }: Composed,
     ) -> Result<Append, Error> {
         let id: MessageId = self.ids.next()?;
         let reply_to = answered.as_ref().map(|message| message.id);
@@ -125,6 +127,7 @@ impl Messaging {
             content: Some(new.content.clone()).filter(|content| !content.is_empty()),
             body: body.stored()?,
             expires_at: None,
+            marks,
         };
         let message = Message {
             id,
@@ -160,96 +163,15 @@ impl Messaging {
         Ok(Append {
             row,
             message,
-            audience: Audience::of(place),
+            audience: Audience::of(place, author),
         })
-    }
-
-    /// Works an edit into the stored message.
-    pub(crate) async fn prepare_edit(
-        &self,
-        place: &Place,
-        row: MessageRow,
-        edit: &Edit,
-    ) -> Result<Alter, Error> {
-        let (author, expected_ev, at) = (row.author_id, row.ev, self.clock.now());
-        let (channel, id) = (row.channel_id, row.id);
-        let old = Body::read(row.body.clone())?;
-        let content = edit
-            .content
-            .clone()
-            .unwrap_or_else(|| row.content.clone().unwrap_or_default());
-        let mut body = Body {
-            embeds: match &edit.embeds {
-                Some(embeds) => embeds.iter().cloned().map(rich).collect(),
-                None => old.embeds.clone(),
-            },
-            components: edit
-                .components
-                .clone()
-                .unwrap_or_else(|| old.components.clone()),
-            ..old
-        };
-        if content.trim().is_empty() && body.embeds.is_empty() && body.components.is_empty() {
-            return Err(Error::EmptyMessage);
-        }
-        if edit.content.is_some() || edit.allowed.is_some() {
-            let allowed = edit.allowed.as_ref();
-            let replied = self.replied_author(&row).await?;
-            let (found, _) = self
-                .find_mentions(author, place, &content, allowed, replied)
-                .await?;
-            body.mentions = found.users;
-            body.mention_roles = found.roles;
-            body.mention_everyone = found.everyone;
-        }
-        let flags = edit
-            .flags
-            .map_or(row.flags, |flags| edited_flags(row.flags, flags));
-        let change = EditRow {
-            channel,
-            id,
-            author,
-            expected_ev,
-            content: Some(content.clone()).filter(|content| !content.is_empty()),
-            body: body.stored()?,
-            flags,
-            at,
-            change: self.ids.next::<kernel::id::kind::Other>()?,
-        };
-        let edited = MessageRow {
-            content: Some(content),
-            body: Some(serde_json::to_value(&body)?),
-            flags,
-            edited_at: Some(at),
-            ..row
-        };
-        let message = self.show_one(channel, place.community(), edited).await?;
-        Ok(Alter {
-            change: Change::Edit(change),
-            after: After::Edited(Box::new(message)),
-            audience: Audience::of(place),
-        })
-    }
-
-    async fn replied_author(&self, row: &MessageRow) -> Result<Option<UserId>, Error> {
-        let Some(to) = row.reply_to else {
-            return Ok(None);
-        };
-        let found = sql::find_message(&self.db, row.channel_id, to, self.clock.now()).await?;
-        Ok(found.map(|row| row.author_id))
     }
 }
 
 /// An embed of a sender is always a rich one.
-fn rich(mut embed: serde_json::Value) -> serde_json::Value {
+pub(crate) fn rich(mut embed: serde_json::Value) -> serde_json::Value {
     if let Some(map) = embed.as_object_mut() {
         map.insert("type".to_owned(), "rich".into());
     }
     embed
-}
-
-/// Of the flags an edit changes only whether embeds are shown.
-fn edited_flags(old: i32, new: i32) -> i32 {
-    const NO_EMBEDS: i32 = 1 << 2;
-    (old & !NO_EMBEDS) | (new & NO_EMBEDS)
 }

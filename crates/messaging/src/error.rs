@@ -53,6 +53,9 @@ pub enum Error {
     /// The writers' queue is full, the breaker is open, or the database was away for a batch.
     #[error("store a message while the writers cannot keep up")]
     Overloaded,
+    /// The message changed after it was read, and what was to be written was worked out from it.
+    #[error("write over a message that changed meanwhile")]
+    Stale,
     /// The database refused this one message.
     #[error("store a message that the database refuses")]
     Refused,
@@ -125,7 +128,7 @@ impl Error {
             Error::SlowMode(_) => &SLOW_MODE,
             Error::Invalid(_) => &INVALID_REQUEST,
             Error::UploadsComeLater => &UPLOADS_COME_LATER,
-            Error::Overloaded => &UNAVAILABLE,
+            Error::Overloaded | Error::Stale => &UNAVAILABLE,
             Error::Refused
             | Error::Database(_)
             | Error::Asked(_)
@@ -143,7 +146,7 @@ impl From<Error> for Failure {
             Error::Id(cause) => cause.into(),
             Error::SlowMode(wait) => SLOW_MODE.fail().retry_after(wait),
             Error::Invalid(fields) => INVALID_REQUEST.fail().fields(fields),
-            Error::Overloaded => UNAVAILABLE
+            Error::Overloaded | Error::Stale => UNAVAILABLE
                 .fail()
                 .retry_after(BUSY_RETRY_AFTER)
                 .because(error),

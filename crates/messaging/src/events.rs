@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use db::Tx;
 use db::inbox::TxHandler;
 use kernel::event::{Handler, Handling};
-use kernel::{ChannelId, CommunityId, Event, Failure, SharedClock, UserId};
-use serde::Deserialize;
+use kernel::{ChannelId, CommunityId, Event, Failure, MessageId, SharedClock, UserId};
+use serde::{Deserialize, Serialize};
 
 use crate::Messaging;
 use crate::sql;
 
 /// A message was sent. `{channel_id, community_id?, id, author_id, seq, ev}`; the event's id is the
-/// message's. Written by the append itself.
+/// message's. Written by the append itself, or by the change that says it.
 pub const MESSAGE_CREATED: &str = "messaging.message_created.v1";
 /// A message was edited. `{channel_id, community_id?, id, author_id, ev}`
 pub const MESSAGE_UPDATED: &str = "messaging.message_updated.v1";
@@ -30,6 +30,19 @@ pub const EVENTS: &[&str] = &[
     MESSAGE_DELETED,
     USER_ERASED,
 ];
+
+/// The data of an event about a message.
+#[derive(Debug, Serialize)]
+pub(crate) struct MessageEvent {
+    pub(crate) channel_id: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) community_id: Option<CommunityId>,
+    pub(crate) id: MessageId,
+    pub(crate) author_id: UserId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seq: Option<i64>,
+    pub(crate) ev: i64,
+}
 
 const CHANNEL_CREATED: &str = "communities.channel_created.v1";
 const CHANNEL_DELETED: &str = "communities.channel_deleted.v1";

@@ -15,7 +15,7 @@ use crate::sql;
 /// How often: a missing partition must be made long before it is needed.
 const EVERY: Duration = Duration::from_secs(3_600);
 /// Days of changes that are kept, so that clients can catch up.
-const EVENT_DAYS: i64 = 7;
+pub(crate) const EVENT_DAYS: u32 = 7;
 
 /// The jobs of this context.
 pub(crate) fn jobs(messaging: &Arc<Messaging>) -> Vec<Job> {
@@ -45,7 +45,7 @@ impl Messaging {
         let events = sql::drop_partitions(
             &tx,
             "channel_events",
-            today.saturating_sub(EVENT_DAYS.days()),
+            today.saturating_sub(i64::from(EVENT_DAYS).days()),
         )
         .await?;
         tx.commit().await?;

@@ -1,5 +1,5 @@
 //! Every message of the product, and the private channels they stand in: sending, reading, editing,
-//! deleting, typing, direct messages.
+//! deleting, typing, direct messages; what is unread, receipts, and catching up.
 //!
 //! # Invariants
 //! 1. In a channel `seq` numbers the messages without gaps and `ev` every change; both come from
@@ -15,37 +15,56 @@
 //!    community channels [`contracts::Communities`] decides, asked anew for each request.
 //! 7. Between two people [`contracts::Relations`] is asked besides, anew for each message, edit and
 //!    sign of typing: a block acts at once.
-//! 8. Every queue is bounded; full means 503, never waiting.
+//! 8. Every queue is bounded; full means 503, never waiting. Cursors of sockets are dropped instead.
+//! 9. What is unread is computed from two numbers and never counted. Mentions are written with
+//!    their message and taken back with it; a mention of everyone is one row, however many it calls.
+//! 10. A marker moves forward but by its reader's hand; a receipt never goes back.
+//! 11. Rows are locked in one order: nonces, channels, read states, members, each sorted.
 //!
 //! # Deliberately absent
-//! No settings of community channels, no cards of users in tables, nothing written per recipient.
+//! No settings of community channels, no cards of users in tables, nothing written per recipient but
+//! for those whom a message names.
 //! No NOTIFY in the append: it would serialize the writers.
 //!
 //! # Events
 //! Out: [`EVENTS`]. In: `communities.channel_created.v1`, `communities.channel_deleted.v1`, and
 //! `identity.user_updated.v1` with `identity.user_state_changed.v1` to drop cached cards.
 //!
-//! Begin reading with `messages.rs`, then `writer.rs`, `log.rs` and `sql/append.rs`.
+//! Begin reading with `messages.rs`, then `writer.rs`, `log.rs` and `sql/append.rs`; for all other
+//! changes of a channel `change.rs`. Reading begins with `unread.rs`, `acks.rs` and `receipts.rs`,
+//! catching up with `sync.rs`.
 
+mod ack_queue;
+mod acks;
+mod badges;
 mod breaker;
 mod calls;
+mod change;
 mod compose;
+mod deletions;
 mod dms;
+mod edits;
 pub mod error;
 pub mod events;
+mod happening;
 mod http;
 mod jobs;
 mod live;
 pub mod log;
+mod marks;
 mod mentions;
 mod messages;
 mod metrics_table;
 mod model;
 mod personal_data;
 mod places;
+mod receipts;
+mod seats;
 mod slow_mode;
 mod sql;
+mod sync;
 mod typing;
+mod unread;
 mod users;
 mod view;
 mod writer;
@@ -60,12 +79,15 @@ use kernel::{ChannelId, Ids, Limiter, SharedClock, UserId};
 use runtime::{Check, Consumer, Lifecycle, Module};
 use tokio_util::sync::CancellationToken;
 
+pub use acks::Acknowledgement;
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
 pub use mentions::AllowedMentions;
 pub use messages::{Delivery, Window};
 pub use metrics_table::METRICS;
 pub use model::{Edit, EditMessage, NewMessage, SendMessage, SentReference};
+pub use receipts::{Receipt, Receipts};
+pub use unread::Badge;
 pub use writer::Settings;
 
 /// The schema of this context.
@@ -90,6 +112,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0003__beside_messages",
             include_str!("../migrations/V0003__beside_messages.sql"),
+        ),
+        (
+            "V0004__read_state_versions",
+            include_str!("../migrations/V0004__read_state_versions.sql"),
         ),
     ],
 };
@@ -140,12 +166,14 @@ pub struct Messaging {
     writers: writer::Writers,
     homes: moka::sync::Cache<ChannelId, places::Home>,
     users: moka::sync::Cache<UserId, User>,
+    acks: Arc<ack_queue::AckQueue>,
+    badges: Arc<badges::Badges>,
 }
 
 /// Puts the context together and starts its writers; needs a running tokio, touches no database.
 pub fn build(deps: Deps) -> Arc<Messaging> {
     let log = log::Log::new(deps.db.clone(), Arc::clone(&deps.clock));
-    Arc::new(Messaging {
+    let messaging = Arc::new(Messaging {
         writers: writer::Writers::start(
             deps.settings,
             &log,
@@ -166,7 +194,12 @@ pub fn build(deps: Deps) -> Arc<Messaging> {
         identity: deps.identity,
         communities: deps.communities,
         relations: deps.relations,
-    })
+        acks: Arc::default(),
+        badges: Arc::default(),
+    });
+    ack_queue::start(&messaging, &deps.lifecycle, &deps.end);
+    badges::start(&messaging, &deps.lifecycle);
+    messaging
 }
 
 /// The routes, for the composition and for the documentation.
@@ -205,4 +238,10 @@ pub fn module(messaging: Arc<Messaging>) -> Module {
 #[doc(hidden)]
 pub fn statements() -> &'static [&'static db::Sql] {
     sql::ALL
+}
+
+/// Every kind of change, for the test that catches up with each.
+#[doc(hidden)]
+pub fn kinds_of_changes() -> Vec<i16> {
+    happening::kinds()
 }

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use contracts::communities::Member;
-use contracts::messaging::{Message, PrivateChannel};
+use contracts::messaging::{Message, PrivateChannel, ReadState};
 use infra::fanout::{Body, Control, Dispatch, Fanout, Record, Topic, Version};
+use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, MessageId, UserId};
 use serde::Serialize;
 
+use crate::error::Error;
+use crate::happening::{Happened, Happening};
 use crate::places::Place;
+use crate::sql::MovedReceipt;
+use crate::unread::Badge;
 
 /// Gateway intents, as bit positions.
 mod intent {
@@ -17,6 +22,10 @@ mod intent {
     pub(super) const GUILD_MESSAGE_TYPING: u8 = 11;
     pub(super) const DIRECT_MESSAGES: u8 = 12;
     pub(super) const DIRECT_MESSAGE_TYPING: u8 = 14;
+    /// Ours: receipts of others.
+    pub(super) const RECEIPTS: u8 = 40;
+    /// Ours: how the user stands in channels.
+    pub(super) const READ_STATES: u8 = 47;
 }
 
 /// Who is told of what happens in a channel, and with what beside it.
@@ -26,19 +35,22 @@ pub(crate) struct Audience {
     pub(crate) channel: ChannelId,
     pub(crate) community: Option<CommunityId>,
     pub(crate) epoch: i32,
-    /// The author as a member.
+    /// Who acts.
+    pub(crate) actor: UserId,
+    /// The same as a member.
     pub(crate) member: Option<Member>,
     /// Everybody in a private channel.
     pub(crate) private_members: Vec<UserId>,
 }
 
 impl Audience {
-    pub(crate) fn of(place: &Place) -> Self {
+    pub(crate) fn of(place: &Place, actor: UserId) -> Self {
         Audience {
             topic: place.topic(),
             channel: place.channel,
             community: place.community(),
             epoch: place.epoch(),
+            actor,
             member: place.member(),
             private_members: place.private_members().to_vec(),
         }
@@ -55,21 +67,45 @@ impl Audience {
         }
     }
 
-    /// The record of a message that was made or edited. Gives the message back as it was.
+    /// The record of what a change did. `shows` are the messages it made or changed, which get
+    /// their numbers.
+    pub(crate) fn happened(
+        &self,
+        happened: &Happened,
+        shows: &mut [Message],
+    ) -> Result<Record, Error> {
+        let ev = happened.ev;
+        match &happened.what {
+            Happening::Said(said) => {
+                let message = numbered(shows, said.message_id, ev)?;
+                message.seq = said.seq;
+                self.message("MESSAGE_CREATE", message)
+            }
+            Happening::Updated(named) => {
+                self.message("MESSAGE_UPDATE", numbered(shows, named.message_id, ev)?)
+            }
+            Happening::Deleted(named) => self.deleted(named.message_id, ev),
+        }
+    }
+
+    /// The record of a message that was made or changed.
     pub(crate) fn message(
         &self,
         name: &'static str,
-        mut message: Message,
-    ) -> (Message, Result<Record, serde_json::Error>) {
+        message: &mut Message,
+    ) -> Result<Record, Error> {
         message.guild_id = self.community;
-        message.member = self.member.clone();
-        let record = self.encode(name, &message);
+        message.member = self
+            .member
+            .clone()
+            .filter(|_| message.author.id == self.actor);
+        let record = self.encode(name, message);
         message.guild_id = None;
         message.member = None;
-        (message, record)
+        record
     }
 
-    fn encode(&self, name: &'static str, message: &Message) -> Result<Record, serde_json::Error> {
+    fn encode(&self, name: &'static str, message: &Message) -> Result<Record, Error> {
         let data = Bytes::from(serde_json::to_vec(message)?);
         let mut full_for: Vec<UserId> = message.mentions.iter().map(|user| user.id).collect();
         // In private channels everybody may read everything.
@@ -86,6 +122,7 @@ impl Audience {
         let dispatch = Dispatch {
             name: name.into(),
             intent: Some(self.intent(intent::GUILD_MESSAGES, intent::DIRECT_MESSAGES)),
+            needs: Chat::NONE,
             author: Some(message.author.id),
             except: None,
             full_for,
@@ -95,8 +132,7 @@ impl Audience {
         Ok(self.record(dispatch, Version::Ev(message.ev)))
     }
 
-    /// The record of a message that was deleted.
-    pub(crate) fn deleted(&self, id: MessageId, ev: i64) -> Result<Record, serde_json::Error> {
+    fn deleted(&self, id: MessageId, ev: i64) -> Result<Record, Error> {
         let gone = Gone {
             id,
             channel_id: self.channel,
@@ -114,7 +150,7 @@ impl Audience {
         &self,
         user: &contracts::identity::User,
         seconds: i64,
-    ) -> Result<Record, serde_json::Error> {
+    ) -> Result<Record, Error> {
         let member = self.member.clone().map(|member| Member {
             user: Some(user.clone()),
             ..member
@@ -138,6 +174,50 @@ impl Audience {
         } else {
             private
         }
+    }
+}
+
+/// The record of how a user stands in a channel, for the user's own sessions.
+pub(crate) fn read_state(state: &ReadState) -> Result<Record, serde_json::Error> {
+    let body = plain("MESSAGE_ACK", Some(intent::READ_STATES), state)?;
+    Ok(alone(body, Some(state.channel_id)))
+}
+
+/// The record of a user's badge, for the user's own sessions.
+pub(crate) fn badge(badge: Badge) -> Result<Record, serde_json::Error> {
+    let body = plain("BADGE_UPDATE", Some(intent::READ_STATES), &badge)?;
+    Ok(alone(body, None))
+}
+
+/// The record of how far a member has got; without `read_seq` for those who may not see it.
+pub(crate) fn receipt(
+    moved: &MovedReceipt,
+    read_seq: Option<i64>,
+) -> Result<Record, serde_json::Error> {
+    let shown = Moved {
+        channel_id: moved.channel_id,
+        guild_id: moved.community_id,
+        user_id: moved.user_id,
+        delivered_seq: moved.delivered_seq,
+        read_seq,
+    };
+    let body = Dispatch {
+        // Their own devices hear of it by the state of the channel.
+        except: Some(moved.user_id),
+        ..plain("RECEIPT_UPDATE", Some(intent::RECEIPTS), &shown)?
+    };
+    Ok(alone(body, Some(moved.channel_id)))
+}
+
+/// A record outside of the order of its channel.
+fn alone(dispatch: Dispatch, channel: Option<ChannelId>) -> Record {
+    Record {
+        body: Body::Dispatch(dispatch),
+        community: None,
+        channel,
+        version: Version::None,
+        epoch: 0,
+        ephemeral: false,
     }
 }
 
@@ -166,6 +246,14 @@ pub(crate) async fn publish(fanout: &dyn Fanout, topic: Topic, record: Record) {
     }
 }
 
+/// Finds a message that is shown, and gives it its number.
+fn numbered(shows: &mut [Message], id: MessageId, ev: i64) -> Result<&mut Message, Error> {
+    let found = shows.iter_mut().find(|message| message.id == id);
+    let message = found.ok_or(Error::UnknownMessage)?;
+    message.ev = ev;
+    Ok(message)
+}
+
 /// The message for those who may not read it, with what it answers emptied too.
 fn without_content(mut message: Message) -> Message {
     message.content = String::new();
@@ -186,6 +274,7 @@ fn plain<T: Serialize>(
     Ok(Dispatch {
         name: name.into(),
         intent,
+        needs: Chat::NONE,
         author: None,
         except: None,
         full_for: Vec::new(),
@@ -200,6 +289,17 @@ struct Gone {
     channel_id: ChannelId,
     #[serde(skip_serializing_if = "Option::is_none")]
     guild_id: Option<CommunityId>,
+}
+
+#[derive(Serialize)]
+struct Moved {
+    channel_id: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guild_id: Option<CommunityId>,
+    user_id: UserId,
+    delivered_seq: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_seq: Option<i64>,
 }
 
 #[derive(Serialize)]

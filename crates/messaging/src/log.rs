@@ -3,6 +3,8 @@
 //! Appends and changes never share a transaction: an append takes nonces before channels, a change
 //! takes channels first, and mixed they could wait for each other in a ring.
 
+mod changes;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -12,7 +14,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kernel::{ChannelId, MessageId, SharedClock, UserId};
 
-use crate::sql::{self, DeleteRow, EditRow, Stored};
+use crate::marks;
+pub use crate::marks::{Marks, Reads};
+use crate::sql::{self, Stored};
 
 /// The longest a transaction may take, seen from here; the server's limit for each statement is
 /// shorter.
@@ -47,6 +51,8 @@ pub struct NewRow {
     pub body: Option<String>,
     /// When it disappears.
     pub expires_at: Option<Timestamp>,
+    /// Whom it calls.
+    pub marks: Marks,
 }
 
 /// What became of one message.
@@ -64,47 +70,6 @@ pub enum Appended {
     /// The channel is unknown or deleted; nothing is stored, not even the nonce.
     UnknownChannel,
     /// The database refused this one message.
-    Refused,
-    /// The database was away; it is not known whether it is stored.
-    Away,
-}
-
-/// A change of a stored message.
-#[derive(Debug, Clone)]
-pub(crate) enum Change {
-    /// New content.
-    Edit(EditRow),
-    /// No content.
-    Delete(DeleteRow),
-}
-
-impl Change {
-    pub(crate) fn channel(&self) -> ChannelId {
-        match self {
-            Change::Edit(row) => row.channel,
-            Change::Delete(row) => row.channel,
-        }
-    }
-
-    fn id(&self) -> kernel::AnyId {
-        match self {
-            Change::Edit(row) => row.change,
-            Change::Delete(row) => row.change,
-        }
-    }
-}
-
-/// What became of one change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Changed {
-    /// It is stored.
-    Done {
-        /// Its number in the channel.
-        ev: i64,
-    },
-    /// The message is gone, or not any more in the state that was to be edited.
-    Missed,
-    /// The database refused this one change.
     Refused,
     /// The database was away; it is not known whether it is stored.
     Away,
@@ -190,37 +155,6 @@ impl Log {
         results
     }
 
-    /// Makes changes and tells what became of each, in the order of the batch.
-    pub(crate) async fn change(&self, batch: &[Change]) -> Vec<Changed> {
-        let mut results = vec![Changed::Away; batch.len()];
-        let mut work: Vec<Vec<usize>> = vec![(0..batch.len()).collect()];
-        while let Some(part) = work.pop() {
-            if part.is_empty() {
-                continue;
-            }
-            match self.try_change(batch, &part).await {
-                Ok(done) => settle(&mut results, &part, done),
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(error = %kernel::Failure::from(error), batch.size = part.len(),
-                        "a batch of changes was lost from sight; asking what is stored");
-                    let done = self.recover_changes(batch, &part).await;
-                    settle(&mut results, &part, done);
-                }
-                Err(error) if part.len() == 1 => {
-                    tracing::error!(error = %kernel::Failure::from(error),
-                        "the database refuses a change of a message");
-                    settle(&mut results, &part, vec![Changed::Refused]);
-                }
-                Err(_) => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    work.push(second.to_vec());
-                    work.push(first.to_vec());
-                }
-            }
-        }
-        results
-    }
-
     fn today(&self) -> Date {
         self.clock.now().to_zoned(TimeZone::UTC).date()
     }
@@ -265,6 +199,10 @@ impl Log {
             tx.rollback().await?;
             return Err(Stop::Unknown(bad));
         }
+        let fresh = rows
+            .iter()
+            .filter_map(|row| stored.get(&row.id).map(|stored| (*row, stored.seq)));
+        marks::leave(&tx, fresh).await?;
         tx.wake_after_commit(crate::SCHEMA);
         tx.commit().await?;
         Ok(done.into_iter().flatten().collect())
@@ -321,77 +259,13 @@ impl Log {
         }
         None
     }
-
-    async fn try_change(&self, batch: &[Change], part: &[usize]) -> db::Result<Vec<Changed>> {
-        match within(async { self.change_once(batch, part).await.map_err(Stop::from) }).await {
-            Ok(done) => Ok(done),
-            Err(Stop::Refused(error) | Stop::Unclear(error)) => Err(error),
-            Err(Stop::Unknown(_)) => Ok(vec![Changed::Missed; part.len()]),
-        }
-    }
-
-    async fn change_once(&self, batch: &[Change], part: &[usize]) -> db::Result<Vec<Changed>> {
-        let changes: Vec<&Change> = part.iter().filter_map(|place| batch.get(*place)).collect();
-        let channels: Vec<ChannelId> = changes.iter().map(|change| change.channel()).collect();
-        let tx = self.db.begin().await?;
-        let (limited, locked) = futures::join!(
-            sql::limit_statement(&tx),
-            sql::lock_channels(&tx, &channels)
-        );
-        limited?;
-        locked?;
-        let mut done = Vec::with_capacity(changes.len());
-        for change in changes {
-            let ev = match change {
-                Change::Edit(row) => sql::edit_message(&tx, row).await?,
-                Change::Delete(row) => sql::delete_message(&tx, row).await?,
-            };
-            done.push(ev.map_or(Changed::Missed, |ev| Changed::Done { ev }));
-        }
-        tx.wake_after_commit(crate::SCHEMA);
-        tx.commit().await?;
-        Ok(done)
-    }
-
-    async fn recover_changes(&self, batch: &[Change], part: &[usize]) -> Vec<Changed> {
-        let mut done = vec![Changed::Away; part.len()];
-        let changes: Vec<&Change> = part.iter().filter_map(|place| batch.get(*place)).collect();
-        let channels: Vec<ChannelId> = changes.iter().map(|change| change.channel()).collect();
-        let ids: Vec<kernel::AnyId> = changes.iter().map(|change| change.id()).collect();
-        for pause in ASK_AFTER {
-            tokio::time::sleep(pause).await;
-            let Ok(made) = sql::find_made_changes(&self.db, &channels, &ids).await else {
-                continue;
-            };
-            let missing: Vec<usize> = (0..part.len())
-                .filter(|at| {
-                    let known = ids
-                        .get(*at)
-                        .and_then(|id| made.iter().find(|made| made.change == *id));
-                    if let (Some(known), Some(slot)) = (known, done.get_mut(*at)) {
-                        *slot = Changed::Done { ev: known.ev };
-                    }
-                    known.is_none()
-                })
-                .collect();
-            let places: Vec<usize> = missing
-                .iter()
-                .filter_map(|at| part.get(*at).copied())
-                .collect();
-            if let Ok(resent) = self.try_change(batch, &places).await {
-                settle(&mut done, &missing, resent);
-            }
-            return done;
-        }
-        done
-    }
 }
 
 /// Bounds a try from outside. The dropped transaction is rolled back or its connection closed.
-async fn within<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+async fn within<T, E: From<db::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match tokio::time::timeout(TRANSACTION_LIMIT, work).await {
         Ok(result) => result,
-        Err(_elapsed) => Err(Stop::Unclear(db::Error::Timeout {
+        Err(_elapsed) => Err(E::from(db::Error::Timeout {
             statement: "messaging.batch".into(),
             limit_ms: u64::try_from(TRANSACTION_LIMIT.as_millis()).unwrap_or(u64::MAX),
         })),
@@ -399,7 +273,7 @@ async fn within<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Sto
 }
 
 /// Writes `done` to the places of `results` it belongs to.
-fn settle<T: Copy>(results: &mut [T], places: &[usize], done: Vec<T>) {
+fn settle<T>(results: &mut [T], places: &[usize], done: Vec<T>) {
     for (place, done) in places.iter().zip(done) {
         if let Some(slot) = results.get_mut(*place) {
             *slot = done;

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use db::Sql;
 use kernel::{Ids, ManualClock, WorkerSlot};
 use testkit::TestDb;
 
 use super::*;
+use crate::change::{Change, Changed, Desk, Planned};
+use crate::error::Error;
+use crate::happening::{Happened, Happening, Named, Said};
 
 const STATE: Sql = Sql::new(
     "test.state",
@@ -51,6 +55,7 @@ impl Bench {
             content: Some("selam".to_owned()),
             body: None,
             expires_at: None,
+            marks: Marks::default(),
         }
     }
 
@@ -80,32 +85,91 @@ async fn m3_what_a_lost_commit_stored_is_not_stored_again() {
     assert_eq!(bench.state().await, 4 * 10_000 + 4 * 100 + 4);
 }
 
+/// Empties a message.
+struct Empty(MessageId);
+
+#[async_trait]
+impl Change for Empty {
+    async fn make(&self, desk: &mut Desk<'_>) -> Result<(), Error> {
+        let (channel, at, ev) = (desk.planned.channel, desk.planned.at, desk.next_ev());
+        let gone = sql::delete_message(desk.tx, channel, self.0, at, ev).await?;
+        gone.ok_or(Error::UnknownMessage)?;
+        desk.happened(deleted(self.0))
+    }
+}
+
+fn deleted(message_id: MessageId) -> Happening {
+    Happening::Deleted(Named { message_id })
+}
+
+impl Bench {
+    /// Plans to empty a message and to say so.
+    fn empty(&self, row: &NewRow) -> Planned {
+        Planned {
+            id: self.ids.next().unwrap(),
+            channel: row.channel,
+            actor: row.author,
+            at: row.id.made_at(),
+            change: Box::new(Empty(row.id)),
+            says: Some(self.row(1, None)),
+        }
+    }
+}
+
+fn evs(changed: &Changed) -> Vec<i64> {
+    let happened = changed.as_ref().unwrap().iter();
+    happened.map(|happened| happened.ev).collect()
+}
+
 #[tokio::test]
-async fn a_lost_change_is_found_by_its_id() {
+async fn a_lost_change_is_found_by_its_id_with_all_it_did() {
     let bench = Bench::new().await;
     let rows = [bench.row(1, None), bench.row(1, None)];
     bench.log.append(&rows).await;
-    let delete = |row: &NewRow| {
-        Change::Delete(DeleteRow {
-            channel: row.channel,
-            id: row.id,
-            actor: row.author,
-            at: row.id.made_at(),
-            change: bench.ids.next().unwrap(),
-        })
+    let batch = [bench.empty(&rows[0]), bench.empty(&rows[1])];
+    let first = bench.log.change(&batch[..1]).await;
+    let said = Said {
+        message_id: batch[0].says.as_ref().unwrap().id,
+        seq: 3,
     };
-    let batch = [delete(&rows[0]), delete(&rows[1])];
-    assert_eq!(
-        bench.log.change(&batch[..1]).await,
-        [Changed::Done { ev: 3 }]
-    );
+    let expected = [(3, deleted(rows[0].id)), (4, Happening::Said(said))]
+        .map(|(ev, what)| Happened { ev, what });
+    assert_eq!(first[0].as_ref().unwrap(), &expected);
     let done = bench.log.recover_changes(&batch, &[0, 1]).await;
-    assert_eq!(done, [Changed::Done { ev: 3 }, Changed::Done { ev: 4 }]);
-    assert_eq!(bench.state().await, 2 * 10_000 + 4 * 100 + 4);
-    let twin = delete(&rows[0]);
-    assert_eq!(
-        bench.log.change(&[twin]).await,
-        [Changed::Missed],
+    assert_eq!(done[0].as_ref().unwrap(), &expected);
+    assert_eq!(evs(&done[1]), [5, 6]);
+    assert_eq!(bench.state().await, 4 * 10_000 + 4 * 100 + 6);
+    let twin = bench.log.change(&[bench.empty(&rows[0])]).await;
+    assert!(
+        matches!(twin[0], Err(Error::UnknownMessage)),
         "gone is gone"
     );
+    assert_eq!(bench.state().await, 4 * 10_000 + 4 * 100 + 6);
+}
+
+#[tokio::test]
+async fn one_change_that_cannot_be_made_does_not_hurt_the_others() {
+    let bench = Bench::new().await;
+    let row = bench.row(1, None);
+    bench.log.append(std::slice::from_ref(&row)).await;
+    let mut elsewhere = bench.empty(&row);
+    elsewhere.channel = ChannelId::new(99);
+    let mut refused = bench.empty(&row);
+    // PostgreSQL takes no NUL.
+    refused.says = Some(NewRow {
+        content: Some("\0".to_owned()),
+        ..bench.row(1, None)
+    });
+    let batch = [
+        bench.empty(&bench.row(1, None)),
+        elsewhere,
+        refused,
+        bench.empty(&row),
+    ];
+    let done = bench.log.change(&batch).await;
+    assert!(matches!(done[0], Err(Error::UnknownMessage)));
+    assert!(matches!(done[1], Err(Error::UnknownChannel)));
+    assert!(matches!(done[2], Err(Error::Refused)));
+    assert_eq!(evs(&done[3]), [2, 3]);
+    assert_eq!(bench.state().await, 2 * 10_000 + 2 * 100 + 3);
 }

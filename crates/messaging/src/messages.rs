@@ -1,4 +1,4 @@
-//! Sending, reading, editing and deleting messages.
+//! Sending and reading messages.
 
 use contracts::messaging::Message;
 use kernel::perm::Chat;
@@ -6,15 +6,10 @@ use kernel::{Caller, ChannelId, MessageId};
 
 use crate::Messaging;
 use crate::error::Error;
-use crate::live::Audience;
-use crate::log::Change;
-use crate::model::{Edit, NewMessage, SentReference};
+use crate::model::{NewMessage, SentReference};
 use crate::places::Place;
-use crate::sql::{self, DeleteRow, MessageRow};
-use crate::writer::{After, Alter, Altered, Sent};
-
-/// How often an edit is computed anew when others edit the same message at once.
-const EDIT_TRIES: u32 = 5;
+use crate::sql::{self, MessageRow};
+use crate::writer::Sent;
 
 /// What sending led to.
 #[derive(Debug)]
@@ -112,72 +107,8 @@ impl Messaging {
         self.show_one(channel, place.community(), row).await
     }
 
-    /// Edits the caller's own message.
-    pub async fn edit_message(
-        &self,
-        caller: &Caller,
-        channel: ChannelId,
-        id: MessageId,
-        edit: Edit,
-    ) -> Result<Message, Error> {
-        let place = self.enter(caller, channel).await?;
-        // Otherwise an old message would carry new words past a block.
-        self.may_write_in(caller.user, &place).await?;
-        if edit
-            .embeds
-            .as_ref()
-            .is_some_and(|embeds| !embeds.is_empty())
-        {
-            place.needs(Chat::EMBED_LINKS)?;
-        }
-        // The new state is computed from the stored one and written only over that: whoever loses
-        // against another edit computes again.
-        for _ in 0..EDIT_TRIES {
-            let row = self.row(channel, id).await?;
-            if row.author_id != caller.user {
-                return Err(Error::NotAuthor);
-            }
-            let alter = self.prepare_edit(&place, row, &edit).await?;
-            match self.writers.alter(alter).await? {
-                Altered::Done(Some(message)) => return Ok(*message),
-                Altered::Done(None) | Altered::Missed => {}
-            }
-        }
-        Err(Error::Overloaded)
-    }
-
-    /// Deletes the caller's own message, or anybody's with the right to manage messages.
-    pub async fn delete_message(
-        &self,
-        caller: &Caller,
-        channel: ChannelId,
-        id: MessageId,
-    ) -> Result<(), Error> {
-        let place = self.enter(caller, channel).await?;
-        let row = self.row(channel, id).await?;
-        if row.author_id != caller.user {
-            place.needs(Chat::MANAGE_MESSAGES)?;
-        }
-        let change = DeleteRow {
-            channel,
-            id,
-            actor: caller.user,
-            at: self.clock.now(),
-            change: self.ids.next::<kernel::id::kind::Other>()?,
-        };
-        let alter = Alter {
-            change: Change::Delete(change),
-            after: After::Deleted(id),
-            audience: Audience::of(&place),
-        };
-        match self.writers.alter(alter).await? {
-            Altered::Done(_) => Ok(()),
-            Altered::Missed => Err(Error::UnknownMessage),
-        }
-    }
-
     /// A message that is still there.
-    async fn row(&self, channel: ChannelId, id: MessageId) -> Result<MessageRow, Error> {
+    pub(crate) async fn row(&self, channel: ChannelId, id: MessageId) -> Result<MessageRow, Error> {
         sql::find_message(&self.db, channel, id, self.clock.now())
             .await?
             .ok_or(Error::UnknownMessage)

@@ -35,6 +35,24 @@ pub const METRICS: &[Metric] = &[
         help: "Records the fanout did not take.",
     },
     Metric {
+        name: "meydan_messaging_cursors_batch_size",
+        kind: MetricKind::Histogram,
+        labels: &[],
+        help: "Cursors of sockets that were written together.",
+    },
+    Metric {
+        name: "meydan_messaging_cursors_dropped_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Cursors of sockets that found the queue full.",
+    },
+    Metric {
+        name: "meydan_messaging_synced_channels_total",
+        kind: MetricKind::Counter,
+        labels: &["result"],
+        help: "Channels that clients caught up with: told (events or nothing new), reset, gone.",
+    },
+    Metric {
         name: "meydan_messaging_default_rows",
         kind: MetricKind::Gauge,
         labels: &["table"],

@@ -23,10 +23,6 @@ impl PersonalData for Messaging {
         let mut take = |table, rows: Vec<serde_json::Value>| to.add(SCHEMA, table, &rows);
         PRIVACY.get()?.export(&self.db, user, &mut take).await
     }
-
-    async fn erasure_blockers(&self, _: UserId) -> Result<Vec<&'static str>, Failure> {
-        Ok(Vec::new())
-    }
 }
 
 /// The subscription on accounts whose time is up.

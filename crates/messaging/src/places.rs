@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::sql;
 
 /// What membership of a private channel gives.
-const PRIVATE: Chat = Chat::from_bits(
+pub(crate) const PRIVATE: Chat = Chat::from_bits(
     (1 << 6) | (1 << 10) | (1 << 11) | (1 << 12) | (1 << 14) | (1 << 15) | (1 << 16),
 );
 

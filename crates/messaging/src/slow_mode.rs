@@ -9,7 +9,7 @@ use kernel::{Caller, ChannelId, MessageId, Rule, UserId};
 
 use crate::Messaging;
 use crate::error::Error;
-use crate::log::NewRow;
+use crate::log::{Marks, NewRow};
 use crate::places::{Inside, Place};
 use crate::sql;
 
@@ -96,6 +96,7 @@ impl Messaging {
             content: None,
             body: None,
             expires_at: None,
+            marks: Marks::default(),
         };
         let today = self.clock.now().to_zoned(TimeZone::UTC).date();
         let known = sql::find_stored(&self.db, &[&asked], today).await?;

@@ -3,23 +3,46 @@
 mod append;
 mod changes;
 mod channels;
+mod edits;
+mod markers;
+mod marks;
 mod partitions;
+mod read_states;
 mod reads;
+mod receipts;
+mod sync;
 
 pub(crate) use append::{Stored, append_messages, find_stored};
 pub(crate) use changes::{
-    DeleteRow, EditRow, delete_message, edit_message, find_made_changes, lock_channels,
+    CountersRow, HappenedRow, SaidRow, find_made_changes, find_said, insert_happened, insert_said,
+    lock_channels, step_channels,
 };
 pub(crate) use channels::{
     PrivateRow, delete_channel, find_home, find_pair, insert_channel, insert_pair, list_members,
     list_positions, list_private_channels,
 };
+pub(crate) use edits::{EditRow, delete_message, edit_message};
+pub(crate) use markers::{
+    MovedMarker, advance_markers, find_cursors, put_marker, put_notifications,
+};
+pub(crate) use marks::{
+    MarkRow, MentionRow, MovedReceipt, ReceiptRow, mark_read_states, mention_in_channels,
+    move_receipts, take_back_calls, unmark_read_states,
+};
 pub(crate) use partitions::{
     count_default_rows, drop_partitions, limit_lock_wait, lock_partitions, make_partitions,
+};
+pub(crate) use read_states::{
+    StandingRow, list_homes, list_private_ids, list_said_by, list_standing,
 };
 pub(crate) use reads::{
     MessageRow, find_message, find_messages, find_newest_of_author, list_after, list_around,
     list_before, list_newest,
+};
+pub(crate) use receipts::{count_receipts, list_readers, list_receipts, shows_receipts};
+pub(crate) use sync::{
+    ChangeRow, HeadRow, Span, TouchedRow, list_changes_after, list_heads, list_messages_after,
+    list_touched,
 };
 
 use db::{Sql, Tx};
@@ -42,9 +65,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &append::APPEND_MESSAGES,
     &append::FIND_STORED,
     &changes::LOCK_CHANNELS,
-    &changes::EDIT_MESSAGE,
-    &changes::DELETE_MESSAGE,
+    &changes::STEP_CHANNELS,
+    &changes::INSERT_HAPPENED,
+    &changes::INSERT_SAID,
     &changes::FIND_MADE_CHANGES,
+    &changes::FIND_SAID,
     &channels::FIND_HOME,
     &channels::INSERT_CHANNEL,
     &channels::DELETE_CHANNEL,
@@ -53,11 +78,26 @@ pub(crate) const ALL: &[&Sql] = &[
     &channels::LIST_PRIVATE_CHANNELS,
     &channels::LIST_MEMBERS,
     &channels::LIST_POSITIONS,
+    &edits::EDIT_MESSAGE,
+    &edits::DELETE_MESSAGE,
+    &markers::FIND_CURSORS,
+    &markers::ADVANCE_MARKERS,
+    &markers::PUT_MARKER,
+    &markers::PUT_NOTIFICATIONS,
+    &marks::MARK_READ_STATES,
+    &marks::MENTION_IN_CHANNELS,
+    &marks::UNMARK_READ_STATES,
+    &marks::TAKE_BACK_CALLS,
+    &marks::MOVE_RECEIPTS,
     &partitions::LIMIT_LOCK_WAIT,
     &partitions::LOCK_PARTITIONS,
     &partitions::MAKE_PARTITIONS,
     &partitions::DROP_PARTITIONS,
     &partitions::COUNT_DEFAULT_ROWS,
+    &read_states::LIST_STANDING,
+    &read_states::LIST_SAID_BY,
+    &read_states::LIST_PRIVATE_IDS,
+    &read_states::LIST_HOMES,
     &reads::FIND_MESSAGE,
     &reads::FIND_MESSAGES,
     &reads::FIND_NEWEST_OF_AUTHOR,
@@ -65,4 +105,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &reads::LIST_BEFORE,
     &reads::LIST_AFTER,
     &reads::LIST_AROUND,
+    &receipts::LIST_RECEIPTS,
+    &receipts::SHOWS_RECEIPTS,
+    &receipts::COUNT_RECEIPTS,
+    &receipts::LIST_READERS,
+    &sync::LIST_HEADS,
+    &sync::LIST_CHANGES_AFTER,
+    &sync::LIST_MESSAGES_AFTER,
+    &sync::LIST_TOUCHED,
 ];

@@ -33,7 +33,7 @@ impl Messaging {
             return Ok(());
         }
         let user = self.cards(&[caller.user]).await?.get(caller.user);
-        let audience = Audience::of(&place);
+        let audience = Audience::of(&place, caller.user);
         let record = audience.typing(&user, self.clock.now().as_second())?;
         live::publish(&*self.fanout, audience.topic, record).await;
         Ok(())

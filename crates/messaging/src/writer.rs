@@ -19,9 +19,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::{Breaker, Turn};
+use crate::change::{Changed, Planned};
 use crate::error::Error;
 use crate::live::{self, Audience};
-use crate::log::{Appended, Change, Changed, Log, NewRow};
+use crate::log::{Appended, Log, NewRow};
 
 /// How long the caller of a full but moving queue waits for its answer; then it does not know
 /// whether its message is stored and comes again with its nonce.
@@ -57,16 +58,10 @@ pub(crate) struct Append {
 
 /// A change on its way.
 pub(crate) struct Alter {
-    pub(crate) change: Change,
-    /// An edited message as it will be shown, without `ev`; a deleted one's id.
-    pub(crate) after: After,
+    pub(crate) planned: Planned,
+    /// The messages that it makes or changes, as they will be shown, without `seq` and `ev`.
+    pub(crate) shows: Vec<Message>,
     pub(crate) audience: Audience,
-}
-
-/// What a change leaves to be shown.
-pub(crate) enum After {
-    Edited(Box<Message>),
-    Deleted(MessageId),
 }
 
 /// The answer to a message.
@@ -78,20 +73,11 @@ pub(crate) enum Sent {
     Replay(MessageId),
 }
 
-/// The answer to a change.
-#[derive(Debug)]
-pub(crate) enum Altered {
-    /// Done; an edited message as it is stored.
-    Done(Option<Box<Message>>),
-    /// The message is gone, or was edited meanwhile.
-    Missed,
-}
-
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 enum Work {
     Append(Box<Append>, Answer<Sent>),
-    Alter(Box<Alter>, Answer<Altered>),
+    Alter(Box<Alter>, Answer<Vec<Message>>),
 }
 
 /// The queues of the writers.
@@ -149,10 +135,11 @@ impl Writers {
         wait(answered).await
     }
 
-    /// Queues a change and waits until it is stored.
-    pub(crate) async fn alter(&self, alter: Alter) -> Result<Altered, Error> {
+    /// Queues a change and waits until it is stored. Gives the messages it made or changed; none
+    /// when all was so before.
+    pub(crate) async fn alter(&self, alter: Alter) -> Result<Vec<Message>, Error> {
         let (answer, answered) = oneshot::channel();
-        let channel = alter.change.channel();
+        let channel = alter.planned.channel;
         self.queue(channel, Work::Alter(Box::new(alter), answer))?;
         wait(answered).await
     }
@@ -279,7 +266,7 @@ impl Writer {
             let sent = match result {
                 Appended::Fresh { seq, ev } => {
                     (message.seq, message.ev) = (seq, ev);
-                    let (message, record) = audience.message("MESSAGE_CREATE", message);
+                    let record = audience.message("MESSAGE_CREATE", &mut message);
                     self.publish(&audience, record).await;
                     Ok(Sent::Fresh(Box::new(message)))
                 }
@@ -293,54 +280,49 @@ impl Writer {
         }
     }
 
-    async fn handle_alters(&self, items: Vec<(Box<Alter>, Answer<Altered>)>) {
-        let mut changes = Vec::with_capacity(items.len());
+    async fn handle_alters(&self, items: Vec<(Box<Alter>, Answer<Vec<Message>>)>) {
+        let mut plans = Vec::with_capacity(items.len());
         let mut rest = Vec::with_capacity(items.len());
         for (alter, answer) in items {
             let Alter {
-                change,
-                after,
+                planned,
+                shows,
                 audience,
             } = *alter;
-            changes.push(change);
-            rest.push((after, audience, answer));
+            plans.push(planned);
+            rest.push((shows, audience, answer));
         }
         let began = Instant::now();
-        let results = self.log.change(&changes).await;
-        self.measure(changes.len(), began.elapsed());
-        let mut done: Vec<_> = results.into_iter().zip(rest).collect();
-        done.sort_by_key(|(result, (_, audience, _))| match result {
-            Changed::Done { ev } => (audience.channel, *ev),
-            _ => (audience.channel, i64::MAX),
+        let results = self.log.change(&plans).await;
+        self.measure(plans.len(), began.elapsed());
+        let mut done: Vec<(Changed, _)> = results.into_iter().zip(rest).collect();
+        done.sort_by_key(|(result, (_, audience, _))| {
+            let first = result.as_ref().ok().and_then(|happened| happened.first());
+            (audience.channel, first.map_or(i64::MAX, |first| first.ev))
         });
-        for (result, (after, audience, answer)) in done {
-            let altered = match (result, after) {
-                (Changed::Done { ev }, After::Edited(mut message)) => {
-                    message.ev = ev;
-                    let (message, record) = audience.message("MESSAGE_UPDATE", *message);
-                    self.publish(&audience, record).await;
-                    Ok(Altered::Done(Some(Box::new(message))))
+        for (result, (mut shows, audience, answer)) in done {
+            let altered = match result {
+                Ok(happened) => {
+                    for happened in &happened {
+                        let record = audience.happened(happened, &mut shows);
+                        self.publish(&audience, record).await;
+                    }
+                    if happened.is_empty() {
+                        shows.clear();
+                    }
+                    Ok(shows)
                 }
-                (Changed::Done { ev }, After::Deleted(id)) => {
-                    self.publish(&audience, audience.deleted(id, ev)).await;
-                    Ok(Altered::Done(None))
-                }
-                (Changed::Missed, _) => Ok(Altered::Missed),
-                (Changed::Refused, _) => Err(Error::Refused),
-                (Changed::Away, _) => Err(refused("database")),
+                Err(Error::Overloaded) => Err(refused("database")),
+                Err(error) => Err(error),
             };
             drop(answer.send(altered));
         }
     }
 
-    async fn publish(
-        &self,
-        audience: &Audience,
-        record: Result<infra::fanout::Record, serde_json::Error>,
-    ) {
+    async fn publish(&self, audience: &Audience, record: Result<infra::fanout::Record, Error>) {
         match record {
             Ok(record) => live::publish(&*self.fanout, audience.topic, record).await,
-            Err(error) => tracing::error!(%error, "a stored message cannot be encoded"),
+            Err(error) => tracing::error!(%error, "what is stored cannot be told"),
         }
     }
 

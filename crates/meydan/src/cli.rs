@@ -13,6 +13,7 @@ mod audit;
 mod bench;
 mod completion;
 mod config;
+mod confirm;
 #[cfg(test)]
 mod deploy;
 mod doctor;
@@ -26,6 +27,7 @@ mod network;
 mod node;
 mod openapi;
 mod output;
+mod privacy;
 mod problems;
 mod screen;
 mod serve;
@@ -102,6 +104,8 @@ enum Command {
     Admin(admin::Admin),
     /// Tokens: whose they are, and whether they are good
     Token(token::Token),
+    /// What is stored about people: a copy, and its end
+    Privacy(privacy::Privacy),
     /// The record of what happened: verify, export
     Audit(audit::Audit),
     /// Keys: replace them before their time
@@ -221,6 +225,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Fail> {
         Command::Migrate(migrate) => block_on(migrate.run(context)),
         Command::Admin(admin) => block_on(admin.run(context)),
         Command::Token(token) => block_on(token.run(context)),
+        Command::Privacy(privacy) => block_on(privacy.run(context)),
         Command::Audit(audit) => block_on(audit.run(context)),
         Command::Key(key) => block_on(key.run(context)),
         Command::Doctor(doctor) => block_on(doctor.run(context)),

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod ground;
+mod issuers;
 
 use std::sync::Arc;
 
@@ -19,11 +20,10 @@ pub(crate) use catalog::{errors, metrics, migrations};
 use ground::Ground;
 
 use crate::config::Config;
-use crate::credentials;
 use crate::demo::{self, World};
 use crate::listen::{Door, Listeners};
 use crate::parts::{Parts, Running, Service};
-use crate::{outbox, pages, settings};
+use crate::{outbox, pages, settings, stores};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,8 @@ pub(crate) enum Error {
     ApplicationSecret(#[from] applications::SecretError),
     #[error(transparent)]
     AuditSecret(#[from] audit::SecretError),
+    #[error("reading internal.identity")]
+    Address(#[source] axum::http::uri::InvalidUri),
     #[error("reading http.trusted_proxies")]
     Proxies(#[from] web_kit::NetworkError),
     #[error("writing the API document")]
@@ -50,6 +52,8 @@ pub(crate) enum Error {
     Demo(#[from] crate::demo::Error),
     #[error(transparent)]
     Senders(#[from] crate::senders::Error),
+    #[error("preparing the store of files")]
+    Objects(#[from] infra::objects::ObjectError),
     #[error("preparing logins at other providers")]
     Outbound(#[from] infra::outbound::OutboundError),
     #[error("serving")]
@@ -57,12 +61,14 @@ pub(crate) enum Error {
 }
 
 /// The contexts of a process.
-struct Contexts {
-    identity: Arc<identity::Identity>,
+pub(crate) struct Contexts {
+    pub(crate) identity: Arc<identity::Identity>,
     communities: Arc<communities::Communities>,
     messaging: Arc<messaging::Messaging>,
     applications: Arc<applications::Applications>,
-    audit: Arc<audit::Audit>,
+    pub(crate) audit: Arc<audit::Audit>,
+    /// What the gateway stores about people.
+    sessions: Arc<realtime::PersonalRows>,
 }
 
 /// Keys of the contexts that have some, all derived from the root secret.
@@ -120,8 +126,15 @@ impl Contexts {
             settings: applications::Settings::new(keys.applications),
         });
         let audit = audit_of(ground, keys.audit);
-        let parts: [Arc<dyn PersonalData>; 3] =
-            [communities.clone(), messaging.clone(), applications.clone()];
+        let (ids, clock) = (Arc::clone(&ground.ids), Arc::clone(&ground.clock));
+        let sessions = realtime::PersonalRows::new(ground.db.clone(), ids, clock);
+        let parts: [Arc<dyn PersonalData>; 5] = [
+            communities.clone(),
+            messaging.clone(),
+            applications.clone(),
+            audit.clone(),
+            sessions.clone(),
+        ];
         identity.take_part(parts.iter().map(Arc::downgrade).collect());
         Contexts {
             identity,
@@ -129,6 +142,7 @@ impl Contexts {
             messaging,
             applications,
             audit,
+            sessions,
         }
     }
 
@@ -182,6 +196,7 @@ fn identity_of(ground: &Ground, settings: identity::Settings) -> Arc<identity::I
 fn audit_of(ground: &Ground, key: audit::Key) -> Arc<audit::Audit> {
     audit::build(audit::Deps {
         db: ground.db.clone(),
+        ids: Arc::clone(&ground.ids),
         clock: Arc::clone(&ground.clock),
         key,
     })
@@ -205,7 +220,9 @@ pub(crate) fn documented() -> Result<Vec<Table>, Error> {
     let derived = Keys::derive(&secret)?;
     let contexts = Contexts::build(&ground, identity, messaging::Settings::default(), derived);
     let verifier = Arc::new(TokenVerifier::new("", "", Arc::clone(&ground.clock)));
-    let gateway = gateway_deps(realtime::Settings::default(), &ground, &contexts, &verifier);
+    let credentials: Arc<dyn Credentials> = contexts.identity.clone();
+    let judges = (&verifier, &credentials);
+    let gateway = gateway_deps(realtime::Settings::default(), &ground, &contexts, judges);
     let mut tables = contexts.tables();
     tables.push(realtime::Realtime::without_workers(gateway).table());
     tables.push(pages::table());
@@ -225,24 +242,15 @@ fn identity_settings(config: &Config, root: &SecretString) -> Result<identity::S
     })
 }
 
-/// Accounts alone, for commands of the operator.
-pub(crate) async fn identity(
-    config: &Config,
-    parts: &Parts,
-) -> Result<Arc<identity::Identity>, Error> {
+/// The contexts without a server, for commands of the operator.
+pub(crate) async fn contexts(config: &Config, parts: &Parts) -> Result<Contexts, Error> {
     let lifecycle = Lifecycle::new();
     let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
-    let ground = ground.with_carriers(config).await?;
+    let ground = ground.with_carriers_away(config).await?;
     let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
-    identity.prepare().await?;
-    Ok(identity)
-}
-
-/// The audit chain alone, for commands of the operator.
-pub(crate) async fn audit(config: &Config, parts: &Parts) -> Result<Arc<audit::Audit>, Error> {
-    let lifecycle = Lifecycle::new();
-    let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
-    Ok(audit_of(&ground, audit::Key::derive(&parts.root_secret)?))
+    let keys = Keys::derive(&parts.root_secret)?;
+    let messaging = settings::messaging(config);
+    Ok(Contexts::build(&ground, identity, messaging, keys))
 }
 
 /// Builds the contexts, binds, and serves the selected ones in tasks of `lifecycle`.
@@ -257,10 +265,14 @@ pub(crate) async fn start(
     let guard = end.clone().drop_guard();
     let ground = Ground::leased(config, &parts, &lifecycle, &end).await?;
     let ground = ground.with_carriers(config).await?;
+    stores::clear_unfinished(config, ground.clock.now()).await;
     let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
-    identity.prepare().await?;
+    let credentials = issuers::credentials(config, &parts, &ground, &identity)?;
+    if issuers::elsewhere(config, &parts).is_none() {
+        identity.prepare().await?;
+    }
     let plan = demo::plan(config, parts.contents, &identity).await?;
-    let (has_admin, setup_token) = first_admin(config, &identity).await?;
+    let (has_admin, setup_token) = first_admin(config, &parts, &identity).await?;
     let keys = Keys::derive(&parts.root_secret)?;
     let contexts = Contexts::build(&ground, identity, settings::messaging(config), keys);
     // Months that began while nothing ran have no partition yet.
@@ -269,10 +281,11 @@ pub(crate) async fn start(
         .keep_partitions()
         .await
         .map_err(Failure::from)?;
-    let verifier = verifier(config, &parts, &contexts, &ground).await?;
+    let verifier = issuers::verifier(config, &parts, &ground, &contexts, &credentials).await?;
     let mut modules = contexts.modules(&parts);
     let realtime = if parts.selection.has(Service::Realtime) {
-        let realtime = gateway(config, &parts, &ground, &contexts, &verifier).await?;
+        let judges = (&verifier, &credentials);
+        let realtime = gateway(config, &parts, &ground, &contexts, judges).await?;
         modules.push(realtime.module());
         Some(realtime)
     } else {
@@ -280,7 +293,7 @@ pub(crate) async fn start(
     };
     let surfaces = parts.selection.surfaces();
     let listeners = Listeners::bind(config, &parts.selection).await?;
-    let (addr, grpc) = (listeners.addr, listeners.grpc_addr);
+    let (addr, grpc, internal) = (listeners.addr, listeners.grpc_addr, listeners.internal_addr);
     let world = World::of(
         &contexts.identity,
         &contexts.communities,
@@ -295,6 +308,7 @@ pub(crate) async fn start(
     let stack = stack_options(config, &parts, &ground, verifier)?;
     let kept = ground.carriers.kept.clone().map(outbox::table);
     let door = Door::of(&contexts.identity);
+    let modules = (modules, issuers::check(config, &parts, &credentials));
     let serving = listeners.serve(config, stack, &lifecycle, (&tables, kept), modules, door)?;
     runtime::spawn(&lifecycle, "http.serve", async move {
         serving.await;
@@ -307,57 +321,33 @@ pub(crate) async fn start(
     Ok(Running {
         addr,
         grpc,
+        internal,
         surfaces,
-        has_admin: Some(has_admin),
+        has_admin,
         setup_token,
         demo,
     })
 }
 
-/// Makes the administrator that the settings name; without any, a fresh set-up link.
+/// Makes the administrator that the settings name; without any, a fresh set-up link. Tells whether
+/// there is one; nothing where identity does not run.
 async fn first_admin(
     config: &Config,
+    parts: &Parts,
     identity: &identity::Identity,
-) -> Result<(bool, Option<SecretString>), Error> {
+) -> Result<(Option<bool>, Option<SecretString>), Error> {
+    if !parts.selection.has(Service::Identity) {
+        return Ok((None, None));
+    }
     if let (Some(email), Some(password)) = (&config.admin.email, &config.admin.password) {
         identity
             .create_admin_from_environment(email, password.to_secret_string())
             .await?;
     }
     if identity.has_admin().await? {
-        return Ok((true, None));
+        return Ok((Some(true), None));
     }
-    Ok((false, Some(identity.issue_setup_link().await?)))
-}
-
-/// Judges tokens: fed with keys and revocations, and asks the issuers of everything else.
-async fn verifier(
-    config: &Config,
-    parts: &Parts,
-    contexts: &Contexts,
-    ground: &Ground,
-) -> Result<Arc<TokenVerifier>, Error> {
-    let auth = &config.auth;
-    let issuers = Arc::new(credentials::Issuers {
-        applications: contexts.applications.clone(),
-        credentials: contexts.identity.clone(),
-        identity: contexts.identity.clone(),
-    });
-    let clock = Arc::clone(&ground.clock);
-    let verifier = TokenVerifier::new(&auth.issuer, &auth.audience.access, clock);
-    let verifier = settings::signed(config, &parts.root_secret, verifier)
-        .on_stale(settings::on_stale(config))
-        .with_opaque(issuers);
-    let verifier = Arc::new(verifier);
-    let source: Arc<dyn Credentials> = contexts.identity.clone();
-    let feed = credentials::Feed::new(
-        Arc::clone(&verifier),
-        source,
-        Arc::clone(&ground.fanout),
-        Arc::clone(&ground.clock),
-    );
-    feed.begin(&ground.lifecycle, &ground.end).await?;
-    Ok(verifier)
+    Ok((Some(false), Some(identity.issue_setup_link().await?)))
 }
 
 async fn gateway(
@@ -365,12 +355,12 @@ async fn gateway(
     parts: &Parts,
     ground: &Ground,
     contexts: &Contexts,
-    verifier: &Arc<TokenVerifier>,
+    judges: (&Arc<TokenVerifier>, &Arc<dyn Credentials>),
 ) -> Result<Arc<realtime::Realtime>, Error> {
     // A node that is not alone leaves the sessions of others to them.
     let alone = parts.selection == crate::parts::Selection::all();
     let settings = settings::realtime(config, 1, alone);
-    let deps = gateway_deps(settings, ground, contexts, verifier);
+    let deps = gateway_deps(settings, ground, contexts, judges);
     Ok(realtime::Realtime::build(deps).await?)
 }
 
@@ -378,18 +368,20 @@ fn gateway_deps(
     settings: realtime::Settings,
     ground: &Ground,
     contexts: &Contexts,
-    verifier: &Arc<TokenVerifier>,
+    (verifier, credentials): (&Arc<TokenVerifier>, &Arc<dyn Credentials>),
 ) -> realtime::Deps {
     realtime::Deps {
         settings,
         identity: contexts.identity.clone(),
-        credentials: contexts.identity.clone(),
+        credentials: Arc::clone(credentials),
         communities: contexts.communities.clone(),
         messaging: contexts.messaging.clone(),
+        relations: contexts.identity.clone(),
         applications: contexts.applications.clone(),
         verifier: Arc::clone(verifier),
         fanout: Arc::clone(&ground.fanout),
         db: ground.db.clone(),
+        rows: Arc::clone(&contexts.sessions),
         clock: Arc::clone(&ground.clock),
         rng: Arc::clone(&ground.rng),
         lifecycle: ground.lifecycle.clone(),
@@ -445,12 +437,7 @@ fn begin_work(ground: &Ground, parts: &Parts, modules: &mut [Module]) -> Result<
         Arc::clone(&ground.rng),
         jobs,
     );
-    // The others have nothing to tell.
-    let silent = ["realtime", "audit"];
-    for module in modules
-        .iter()
-        .filter(|module| !silent.contains(&module.name))
-    {
+    for module in modules.iter() {
         let (bus, clock) = (Arc::clone(&bus), Arc::clone(&ground.clock));
         let relay = db::outbox::Relay::new(ground.db.clone(), module.name, bus, clock);
         let wake = ground.db.outbox_wake(module.name);

@@ -39,8 +39,8 @@ pub(crate) use render::{Show, docs, env_list, json_schema, print, print_json, sa
 pub(crate) use sections::*;
 pub(crate) use sources::Sources;
 pub(crate) use types::{
-    Approver, EmailVerification, Env, JwtAlg, LogFormat, MailTransport, OnStale, OtpProvider,
-    PasswordScheme, Secret, SmsProvider, WebOrigin,
+    Env, JwtAlg, LogFormat, MailTransport, OtpProvider, PasswordScheme, Secret, SmsProvider,
+    StoreKind, WebOrigin,
 };
 
 use crate::parts::Contents;

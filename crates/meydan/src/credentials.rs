@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::identity::From;
-use contracts::{Applications, Credentials, Identity};
+use contracts::{Applications, Credentials};
 use infra::fanout::{Body, Control, Deliveries, Fanout, Topic};
+use jiff::Timestamp;
 use kernel::{Caller, DeviceId, Failure, PlatformRole, SharedClock, UserId};
 use runtime::Lifecycle;
 use tokio::time::{interval, sleep};
@@ -20,9 +21,9 @@ const OVERLAP: Duration = Duration::from_secs(10);
 /// How far back at the start: longer than an access token lives.
 const AT_START: Duration = Duration::from_secs(16 * 60);
 /// How often keys are fetched, which is also how long a key that was given up is believed, and the
-/// pause after an unknown one made us fetch.
+/// pause between two times that an unknown one makes us fetch: the token that names it waits.
 const KEYS: Duration = Duration::from_secs(30);
-const KEYS_AT_MOST: Duration = Duration::from_secs(5);
+const KEYS_AT_MOST: Duration = Duration::from_secs(1);
 /// Revocations that may wait to be taken in.
 const MAILBOX: usize = 4_096;
 
@@ -30,7 +31,6 @@ const MAILBOX: usize = 4_096;
 pub(crate) struct Issuers {
     pub(crate) applications: Arc<dyn Applications>,
     pub(crate) credentials: Arc<dyn Credentials>,
-    pub(crate) identity: Arc<dyn Identity>,
 }
 
 #[async_trait]
@@ -64,7 +64,7 @@ impl OpaqueTokens for Issuers {
     }
 
     async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
-        self.identity.roles(user).await
+        self.credentials.roles(user).await
     }
 
     async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure> {
@@ -101,7 +101,7 @@ impl Feed {
     }
 
     /// Fills the verifier once, so that the first request is judged, and keeps it filled until
-    /// `end`.
+    /// `end`. While the source is away nothing can be judged, and it is asked again.
     pub(crate) async fn begin(
         self,
         lifecycle: &Lifecycle,
@@ -112,15 +112,14 @@ impl Feed {
             .follow(&[Topic::Revoked])
             .await
             .map_err(|error| kernel::failure::UNAVAILABLE.fail().because(error))?;
-        self.fetch_keys().await?;
-        self.pull(AT_START).await?;
+        let last_good = self.fill().await?;
         let pulling = end
             .clone()
-            .run_until_cancelled_owned(self.clone().keep_pulling());
+            .run_until_cancelled_owned(self.clone().keep_pulling(last_good));
         runtime::spawn(lifecycle, "credentials.revocations", pulling);
         let fetching = end
             .clone()
-            .run_until_cancelled_owned(self.clone().keep_fetching());
+            .run_until_cancelled_owned(self.clone().keep_fetching(last_good));
         runtime::spawn(lifecycle, "credentials.keys", fetching);
         let hearing = async move {
             self.hear(deliveries).await;
@@ -129,6 +128,23 @@ impl Feed {
         let hearing = end.clone().run_until_cancelled_owned(hearing);
         runtime::spawn(lifecycle, "credentials.fast_path", hearing);
         Ok(())
+    }
+
+    /// Tells when that was, or none while the source is away.
+    async fn fill(&self) -> Result<Option<Timestamp>, Failure> {
+        let now = self.clock.now();
+        let filled = match self.fetch_keys().await {
+            Ok(()) => self.pull(AT_START).await,
+            Err(failure) => Err(failure),
+        };
+        match filled {
+            Ok(()) => Ok(Some(now)),
+            Err(failure) if failure.is_transient() => {
+                tracing::warn!(error = %failure, "no credential can be judged yet");
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn fetch_keys(&self) -> Result<(), Failure> {
@@ -144,38 +160,41 @@ impl Feed {
     async fn pull(&self, back: Duration) -> Result<(), Failure> {
         let now = self.clock.now();
         let revoked = self.source.revoked_since(now - back).await?;
-        let devices: Vec<_> = revoked.iter().map(|revocation| revocation.device).collect();
-        self.verifier.revoke(&devices, now);
+        self.verifier.revoke(&revoked, now);
         self.verifier.set_revocations_fresh(now);
         Ok(())
     }
 
     /// The truth: what the fast path missed is here within two seconds.
-    async fn keep_pulling(self) {
+    async fn keep_pulling(self, mut last_good: Option<Timestamp>) {
         let mut ticks = interval(PULL);
-        // After an outage the window has to reach back to the last good pull.
-        let mut last_good = self.clock.now();
         loop {
             ticks.tick().await;
             let now = self.clock.now();
-            let missed = Duration::try_from(now.duration_since(last_good)).unwrap_or_default();
-            match self.pull((missed + OVERLAP).min(AT_START)).await {
-                Ok(()) => last_good = now,
+            // After an outage the window has to reach back to the last good pull.
+            let missed = |last| Duration::try_from(now.duration_since(last)).unwrap_or_default();
+            let back = last_good.map_or(AT_START, |last| (missed(last) + OVERLAP).min(AT_START));
+            match self.pull(back).await {
+                Ok(()) => last_good = Some(now),
                 Err(error) => tracing::warn!(%error, "revocations could not be read"),
             }
         }
     }
 
-    async fn keep_fetching(self) {
+    async fn keep_fetching(self, last_good: Option<Timestamp>) {
+        let mut has_keys = last_good.is_some();
         loop {
-            tokio::select! {
-                () = sleep(KEYS) => {}
-                () = self.verifier.unknown_key() => {}
+            if has_keys {
+                tokio::select! {
+                    () = sleep(KEYS) => {}
+                    () = self.verifier.unknown_key() => {}
+                }
             }
-            if let Err(error) = self.fetch_keys().await {
-                tracing::warn!(%error, "signing keys could not be read");
+            match self.fetch_keys().await {
+                Ok(()) => has_keys = true,
+                Err(error) => tracing::warn!(%error, "signing keys could not be read"),
             }
-            sleep(KEYS_AT_MOST).await;
+            sleep(if has_keys { KEYS_AT_MOST } else { PULL }).await;
         }
     }
 
@@ -188,6 +207,9 @@ impl Feed {
                 }
                 Body::Control(Control::BotTokenRevoked(user) | Control::ApiKeyRevoked(user)) => {
                     self.verifier.forget_secrets(*user);
+                }
+                Body::Control(Control::CookieReplaced(sha256)) => {
+                    self.verifier.forget_cookie(*sha256).await;
                 }
                 Body::Control(_) | Body::Dispatch(_) => {}
             }

@@ -1,16 +1,17 @@
-//! The listeners: the one for everybody, the one for gRPC and, where it is set, the operator's own.
+//! The listeners: the one for everybody, the one for gRPC and, where they are set, those for other
+//! processes and for the operator.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use contracts::{Auth, Credentials};
+use contracts::{Auth, Credentials, ServiceTokens};
 use futures::future::OptionFuture;
 use rpc::Reflection;
 use runtime::disk::Space;
 use runtime::health::Registry;
-use runtime::{Lifecycle, Module};
+use runtime::{Check, Lifecycle, Module};
 use tokio::net::TcpListener;
 use web_kit::{Details, Scrape, StackOptions, Table};
 
@@ -45,6 +46,8 @@ pub(crate) struct Listeners {
     pub(crate) addr: SocketAddr,
     grpc: Option<TcpListener>,
     pub(crate) grpc_addr: Option<SocketAddr>,
+    internal: Option<TcpListener>,
+    pub(crate) internal_addr: Option<SocketAddr>,
     ops: Option<TcpListener>,
 }
 
@@ -52,6 +55,7 @@ pub(crate) struct Listeners {
 pub(crate) struct Door {
     auth: Arc<dyn Auth>,
     credentials: Arc<dyn Credentials>,
+    tokens: Arc<dyn ServiceTokens>,
 }
 
 impl Door {
@@ -59,30 +63,29 @@ impl Door {
         Door {
             auth: identity.clone(),
             credentials: identity.clone(),
+            tokens: identity.clone(),
         }
     }
 }
 
 impl Listeners {
-    /// Binds those that are set; gRPC only where identity runs.
+    /// Binds those that are set; gRPC, also for other processes, only where identity runs.
     pub(crate) async fn bind(config: &Config, selection: &Selection) -> Result<Self, Error> {
         let address = (config.http.listen, config.http.port).into();
         let (main, addr) = bind(address, "http.port").await?;
-        let grpc = match config.grpc_address() {
-            Some(address) if selection.has(Service::Identity) => {
-                Some(bind(address, "grpc.port").await?)
-            }
-            Some(_) | None => None,
-        };
-        let ops = match config.http.ops_listen {
-            Some(address) => Some(bind(address, "http.ops_listen").await?),
-            None => None,
-        };
+        let here = selection.has(Service::Identity);
+        let grpc = config.grpc_address().filter(|_| here);
+        let grpc = bind_if(grpc, "grpc.port").await?;
+        let internal = config.internal.bind.filter(|_| here);
+        let internal = bind_if(internal, "internal.bind").await?;
+        let ops = bind_if(config.http.ops_listen, "http.ops_listen").await?;
         Ok(Listeners {
             main,
             addr,
             grpc_addr: grpc.as_ref().map(|(_, address)| *address),
             grpc: grpc.map(|(listener, _)| listener),
+            internal_addr: internal.as_ref().map(|(_, address)| *address),
+            internal: internal.map(|(listener, _)| listener),
             ops: ops.map(|(listener, _)| listener),
         })
     }
@@ -95,7 +98,7 @@ impl Listeners {
         mut options: StackOptions,
         lifecycle: &Lifecycle,
         (tables, undocumented): (&[Table], Option<Table>),
-        modules: Vec<Module>,
+        (modules, check): (Vec<Module>, Option<Check>),
         door: Door,
     ) -> Result<impl Future<Output = ()> + use<>, Error> {
         let document = Table::openapi(&tables.iter().collect::<Vec<_>>());
@@ -105,7 +108,7 @@ impl Listeners {
         if let Some(table) = undocumented {
             router = router.merge(table.router());
         }
-        let mut checks = Vec::new();
+        let mut checks = Vec::from_iter(check);
         for mut module in modules {
             router = router.merge(module.routes);
             checks.append(&mut module.health);
@@ -122,6 +125,9 @@ impl Listeners {
         };
         let router = router.merge(web_kit::ops(registry.clone(), scrape(), details));
         let bounds = settings::serve_options(config);
+        let internal = self
+            .internal
+            .map(|listener| internal(listener, config, &options, &door, lifecycle));
         let grpc = self
             .grpc
             .map(|listener| grpc(listener, config, &options, door, &registry, lifecycle));
@@ -134,12 +140,13 @@ impl Listeners {
         let router = web_kit::stack(router, options);
         let web = web_kit::serve(self.main, router, bounds, lifecycle.clone());
         Ok(async move {
-            futures::join!(web, OptionFuture::from(grpc));
+            let (grpc, internal) = (OptionFuture::from(grpc), OptionFuture::from(internal));
+            futures::join!(web, grpc, internal);
         })
     }
 }
 
-/// Serves gRPC with the bounds, the proxies and the verifier of the web listener.
+/// Serves gRPC to clients.
 fn grpc(
     listener: TcpListener,
     config: &Config,
@@ -148,6 +155,7 @@ fn grpc(
     registry: &Registry,
     lifecycle: &Lifecycle,
 ) -> impl Future<Output = ()> + use<> {
+    let options = grpc_options(config, web, &door);
     let services = rpc::Services {
         auth: door.auth,
         health: registry.clone(),
@@ -157,13 +165,34 @@ fn grpc(
             Reflection::Off
         },
     };
+    rpc::serve(listener, services, options, lifecycle.clone())
+}
+
+/// Serves gRPC to other processes of the installation.
+fn internal(
+    listener: TcpListener,
+    config: &Config,
+    web: &StackOptions,
+    door: &Door,
+    lifecycle: &Lifecycle,
+) -> impl Future<Output = ()> + use<> {
+    let services = rpc::InternalServices {
+        credentials: Arc::clone(&door.credentials),
+        tokens: Arc::clone(&door.tokens),
+    };
+    let options = grpc_options(config, web, door);
+    rpc::serve_internal(listener, services, options, lifecycle.clone())
+}
+
+/// The bounds, the proxies and the verifier of the web listener.
+fn grpc_options(config: &Config, web: &StackOptions, door: &Door) -> rpc::Options {
     let (verifier, clock) = (Arc::clone(&web.verifier), Arc::clone(&web.clock));
-    let options = rpc::Options {
+    let (credentials, rng) = (Arc::clone(&door.credentials), Arc::clone(&web.rng));
+    rpc::Options {
         trusted_proxies: web.trusted_proxies.clone(),
         bounds: settings::serve_options(config),
-        ..rpc::Options::new(verifier, door.credentials, clock, Arc::clone(&web.rng))
-    };
-    rpc::serve(listener, services, options, lifecycle.clone())
+        ..rpc::Options::new(verifier, credentials, clock, rng)
+    }
 }
 
 /// Free space of the data directory; a node whose data is elsewhere has none to watch.
@@ -178,6 +207,16 @@ fn space(config: &Config) -> Result<Option<Arc<Space>>, Error> {
         source,
     };
     space.map(Some).map_err(failed)
+}
+
+async fn bind_if(
+    address: Option<SocketAddr>,
+    setting: &'static str,
+) -> Result<Option<(TcpListener, SocketAddr)>, Error> {
+    match address {
+        Some(address) => bind(address, setting).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind(

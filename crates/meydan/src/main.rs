@@ -10,6 +10,8 @@
 //!
 //! Begin with `cli.rs`.
 
+#[cfg(test)]
+mod alerts;
 mod cli;
 mod compose;
 mod config;
@@ -24,6 +26,7 @@ mod pages;
 mod parts;
 mod senders;
 mod settings;
+mod stores;
 
 use std::process::ExitCode;
 

@@ -28,6 +28,12 @@ impl Service {
             Self::Realtime => "realtime",
         }
     }
+
+    /// The names of all.
+    pub(crate) fn names() -> Vec<&'static str> {
+        let all = Self::value_variants().iter();
+        all.map(|service| service.name()).collect()
+    }
 }
 
 /// The services of one process; never empty.
@@ -72,6 +78,11 @@ impl Selection {
             surfaces.push("/gateway");
         }
         surfaces
+    }
+
+    /// What the process calls itself among the others: its first service.
+    pub(crate) fn own_name(&self) -> &'static str {
+        self.0.first().map_or("", |service| service.name())
     }
 
     /// The names, with commas.
@@ -122,6 +133,8 @@ pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     /// Where gRPC is, if it is served.
     pub(crate) grpc: Option<SocketAddr>,
+    /// Where other processes are answered, if they are.
+    pub(crate) internal: Option<SocketAddr>,
     /// The surfaces it serves, such as `/v1`.
     pub(crate) surfaces: Vec<&'static str>,
     /// Whether an administrator exists; `None` where identity does not run.
@@ -144,6 +157,7 @@ mod tests {
         assert_eq!(Selection::except(&[]), Some(Selection::all()));
         let two = Selection::only(&[Service::Realtime, Service::Messaging]).unwrap();
         assert_eq!(two.names(), "messaging,realtime");
+        assert_eq!(two.own_name(), "messaging");
         assert_eq!(two.surfaces(), ["/api/v10", "/gateway"]);
         assert!(two.has(Service::Realtime) && !two.has(Service::Identity));
         let rest = Selection::except(&[Service::Realtime]).unwrap();
@@ -151,5 +165,6 @@ mod tests {
             rest.names(),
             "identity,communities,messaging,applications,audit"
         );
+        assert_eq!(Service::names().join(","), Selection::all().names());
     }
 }

@@ -48,28 +48,43 @@ impl Carriers {
         clock: &SharedClock,
         rng: &SharedRng,
     ) -> Result<Self, Error> {
-        let kept = config
-            .keeps_messages()
-            .then(|| SentBox::new(Arc::clone(clock)));
-        let mut senders = Senders::default();
-        match (config.mail_transport(), &kept) {
-            (MailTransport::Smtp, _) => {
-                if let Some(mail) = smtp(config, clock, rng).await? {
-                    senders.mail = Some(Arc::new(mail));
-                }
+        let mut carriers = Self::away(config, clock, rng).await?;
+        if config.keeps_messages() {
+            let kept = SentBox::new(Arc::clone(clock));
+            if config.mail_transport() == MailTransport::Outbox {
+                carriers.senders.mail = Some(kept.clone());
             }
-            (MailTransport::Outbox, Some(kept)) => senders.mail = Some(kept.clone()),
-            (MailTransport::Outbox, None) | (MailTransport::Off, _) => {}
+            if config.sms_provider() == SmsProvider::Outbox {
+                carriers.senders.sms = Some(kept.clone());
+            }
+            carriers.kept = Some(kept);
         }
-        match (config.sms_provider(), &kept) {
-            (SmsProvider::Twilio, _) => senders.sms = Some(Arc::new(messages(config)?)),
-            (SmsProvider::Outbox, Some(kept)) => senders.sms = Some(kept.clone()),
-            (SmsProvider::Outbox, None) | (SmsProvider::Off, _) => {}
+        Ok(carriers)
+    }
+
+    /// Those who carry messages away, for a process that ends at once: what stayed in it would be
+    /// lost.
+    pub(crate) async fn away(
+        config: &Config,
+        clock: &SharedClock,
+        rng: &SharedRng,
+    ) -> Result<Self, Error> {
+        let mut senders = Senders::default();
+        if config.mail_transport() == MailTransport::Smtp
+            && let Some(mail) = smtp(config, clock, rng).await?
+        {
+            senders.mail = Some(Arc::new(mail));
+        }
+        if config.sms_provider() == SmsProvider::Twilio {
+            senders.sms = Some(Arc::new(messages(config)?));
         }
         if config.auth.otp.provider == OtpProvider::TwilioVerify {
             senders.verify = Some(Arc::new(verify(config)?));
         }
-        Ok(Carriers { senders, kept })
+        Ok(Carriers {
+            senders,
+            kept: None,
+        })
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use web_kit::{Cors, Network, NetworkError, Pages, ServeOptions, TokenVerifier};
 
-use crate::config::{Approver, Config, EmailVerification, JwtAlg, OnStale, PasswordScheme};
+use crate::config::{Config, JwtAlg, PasswordScheme};
+use crate::parts::Service;
 
 /// Values of `identity`.
 pub(crate) fn identity(
@@ -26,10 +27,7 @@ pub(crate) fn identity(
         refresh_ttl: auth.refresh_ttl,
         refresh_absolute_ttl: auth.refresh_absolute_ttl,
         reuse_grace: auth.refresh.reuse_grace,
-        email_verification: match config.email_verification() {
-            EmailVerification::Required => identity::EmailVerification::Required,
-            EmailVerification::Off => identity::EmailVerification::Off,
-        },
+        email_verification: config.email_verification(),
         password_scheme: match password.scheme {
             PasswordScheme::Argon2id => identity::Scheme::Argon2id {
                 memory_kib: password.argon2_memory.kibibytes(),
@@ -45,6 +43,7 @@ pub(crate) fn identity(
             JwtAlg::EdDsa => identity::Signing::EdDsa,
             JwtAlg::Hs256 => identity::Signing::Hs256(root_secret.clone()),
         },
+        services: Service::names(),
         public_url: config.public_url().to_string(),
         passkeys: config.passkey_site(),
         totp_skew: if auth.totp.skew == 0 {
@@ -61,10 +60,7 @@ pub(crate) fn identity(
             refresh_device_per_minute: limits.refresh_device_per_minute,
             validate_address_per_minute: limits.validate_address_per_minute,
         },
-        impersonation: match auth.impersonation.approver {
-            Approver::Off => identity::Approver::Off,
-            Approver::Required => identity::Approver::Required,
-        },
+        impersonation: auth.impersonation.approver,
         otp: otp(config),
         demo_people: if config.is_alone() {
             identity::DemoPeople::Allowed
@@ -145,15 +141,6 @@ pub(crate) fn signed(
     match config.auth.jwt.alg {
         JwtAlg::EdDsa => verifier,
         JwtAlg::Hs256 => verifier.hs256(root_secret.expose_secret().as_bytes()),
-    }
-}
-
-/// What stale revocations mean.
-pub(crate) fn on_stale(config: &Config) -> web_kit::OnStale {
-    match config.auth.revocation.on_stale {
-        OnStale::Lookup => web_kit::OnStale::Lookup,
-        OnStale::Deny => web_kit::OnStale::Deny,
-        OnStale::Allow => web_kit::OnStale::Allow,
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use contracts::applications::BotIdentity;
 use contracts::communities::{Member, MemberQuery, Membership, Snapshot};
 use contracts::identity::User;
-use contracts::messaging::Inbox;
-use contracts::{Applications, Communities, Credentials, Identity, Messaging};
-use kernel::{CommunityId, DeviceId, UserId};
+use contracts::messaging::{Cursor, Inbox, InboxParts, SyncFrom, Synced};
+use contracts::relations::Relationship;
+use contracts::{Applications, Communities, Credentials, Identity, Messaging, Relations};
+use kernel::{ChannelId, CommunityId, DeviceId, UserId};
 use web_kit::{TokenVerifier, VerifyError};
 
 use crate::close::Close;
@@ -28,6 +29,7 @@ pub(crate) struct Backend {
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) communities: Arc<dyn Communities>,
     pub(crate) messaging: Arc<dyn Messaging>,
+    pub(crate) relations: Arc<dyn Relations>,
     pub(crate) applications: Arc<dyn Applications>,
     pub(crate) verifier: Arc<TokenVerifier>,
 }
@@ -90,15 +92,45 @@ impl Backend {
         })
     }
 
-    pub(crate) async fn world(&self, user: UserId) -> Result<World, Close> {
+    pub(crate) async fn world(&self, user: UserId, parts: InboxParts) -> Result<World, Close> {
         let (memberships, inbox) = futures::join!(
             self.communities.memberships(user),
-            self.messaging.inbox(user)
+            self.messaging.inbox(user, parts)
         );
         Ok(World {
             memberships: memberships.map_err(try_again)?,
             inbox: inbox.map_err(try_again)?,
         })
+    }
+
+    /// Friends, requests and blocks, for those who are shown them.
+    pub(crate) async fn relationships(
+        &self,
+        profile: &Profile,
+    ) -> Result<Vec<Relationship>, Close> {
+        match profile.inbox_parts() {
+            InboxParts::Channels => Ok(Vec::new()),
+            InboxParts::WithReadStates => {
+                let found = self.relations.relationships(profile.user).await;
+                found.map_err(try_again)
+            }
+        }
+    }
+
+    /// Notes how far a reader has got.
+    pub(crate) async fn advance(&self, user: UserId, cursors: &[Cursor]) -> Result<(), Close> {
+        let noted = self.messaging.advance(user, cursors).await;
+        noted.map_err(try_again)
+    }
+
+    /// What a user missed in channels.
+    pub(crate) async fn sync(
+        &self,
+        user: UserId,
+        from: &[SyncFrom],
+    ) -> Result<Vec<(ChannelId, Synced)>, Close> {
+        let synced = self.messaging.sync(user, from).await;
+        synced.map_err(try_again)
     }
 
     pub(crate) async fn user(&self, user: UserId) -> Result<User, Close> {

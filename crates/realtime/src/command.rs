@@ -1,7 +1,10 @@
 //! What clients send: opcodes and their payloads. Unknown fields are ignored, as stock libraries
 //! send more than anybody reads.
 
-use kernel::{CommunityId, UserId};
+use std::collections::BTreeMap;
+
+use contracts::messaging::{Cursor, SyncFrom};
+use kernel::{ChannelId, CommunityId, MessageId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -11,6 +14,10 @@ use crate::close::Close;
 const MAX_REQUESTED_MEMBERS: usize = 100;
 /// Longest nonce of an op 8, in bytes.
 const MAX_MEMBERS_NONCE: usize = 32;
+/// Most channels in one op 61.
+const MAX_SYNCED: usize = 200;
+/// Most channels in one op 65.
+const MAX_CURSORS: usize = 100;
 
 /// One command of a client.
 #[derive(Debug)]
@@ -27,6 +34,10 @@ pub(crate) enum Command {
     Resume(Resume),
     /// Op 8: asks for members.
     RequestMembers(Box<RequestMembers>),
+    /// Op 61: asks what it missed in channels.
+    Sync(Vec<SyncFrom>),
+    /// Op 65: says how far it has got in channels.
+    Receipts(Vec<Cursor>),
 }
 
 /// Op 2.
@@ -97,6 +108,29 @@ pub(crate) enum Which {
     Ids(Vec<UserId>),
 }
 
+/// Op 61, by channel.
+#[derive(Deserialize)]
+struct WireSync {
+    channels: BTreeMap<ChannelId, WireStanding>,
+}
+
+/// Where a client stands in a channel.
+#[derive(Deserialize)]
+struct WireStanding {
+    ev: i64,
+    #[serde(default)]
+    last: Option<MessageId>,
+}
+
+/// Op 65, by channel.
+#[derive(Deserialize)]
+struct WireCursor {
+    #[serde(default)]
+    delivered: Option<MessageId>,
+    #[serde(default)]
+    read: Option<MessageId>,
+}
+
 #[derive(Deserialize)]
 struct Envelope<'a> {
     op: u64,
@@ -146,6 +180,8 @@ impl Command {
             4 => parse::<serde_json::Value>(d).map(|_| Command::Voice),
             6 => object(d).map(Command::Resume),
             8 => object::<WireMembers>(d).and_then(members),
+            61 => object::<WireSync>(d).and_then(sync),
+            65 => object::<BTreeMap<ChannelId, WireCursor>>(d).and_then(receipts),
             _ => Err(Close::UnknownOpcode),
         }
     }
@@ -184,6 +220,30 @@ fn members(wire: WireMembers) -> Result<Command, Close> {
         which,
         nonce,
     })))
+}
+
+fn sync(wire: WireSync) -> Result<Command, Close> {
+    if wire.channels.len() > MAX_SYNCED {
+        return Err(Close::Decode);
+    }
+    let from = wire.channels.into_iter().map(|(channel, at)| SyncFrom {
+        channel,
+        ev: at.ev,
+        last: at.last,
+    });
+    Ok(Command::Sync(from.collect()))
+}
+
+fn receipts(wire: BTreeMap<ChannelId, WireCursor>) -> Result<Command, Close> {
+    if wire.len() > MAX_CURSORS {
+        return Err(Close::Decode);
+    }
+    let cursors = wire.into_iter().map(|(channel_id, at)| Cursor {
+        channel_id,
+        delivered: at.delivered,
+        read: at.read,
+    });
+    Ok(Command::Receipts(cursors.collect()))
 }
 
 /// Reads any text as a command and gives the close code of what is wrong with it; what the fuzzer
@@ -239,6 +299,54 @@ mod tests {
             panic!("not a request")
         };
         assert_eq!(request.which, Which::Prefix(String::new(), 0));
+        let Command::Sync(from) =
+            ok(r#"{"op":61,"d":{"channels":{"5":{"ev":7,"last":"9"},"6":{"ev":0,"last":null}}}}"#)
+        else {
+            panic!("not a sync")
+        };
+        let seen: Vec<_> = from
+            .iter()
+            .map(|from| (from.channel.get(), from.ev, from.last.map(MessageId::get)))
+            .collect();
+        assert_eq!(seen, [(5, 7, Some(9)), (6, 0, None)]);
+        let Command::Receipts(cursors) =
+            ok(r#"{"op":65,"d":{"5":{"delivered":"8","read":7},"6":{}}}"#)
+        else {
+            panic!("not receipts")
+        };
+        let seen: Vec<_> = cursors
+            .iter()
+            .map(|c| {
+                (
+                    c.channel_id.get(),
+                    c.delivered.map(MessageId::get),
+                    c.read.map(MessageId::get),
+                )
+            })
+            .collect();
+        assert_eq!(seen, [(5, Some(8), Some(7)), (6, None, None)]);
+    }
+
+    #[test]
+    fn channels_of_a_command_are_bounded() {
+        for (op, most, at) in [(61, MAX_SYNCED, r#"{"ev":1}"#), (65, MAX_CURSORS, "{}")] {
+            let frame = |count: usize| {
+                let channels: Vec<String> =
+                    (1..=count).map(|id| format!("\"{id}\":{at}")).collect();
+                let channels = format!("{{{}}}", channels.join(","));
+                if op == 61 {
+                    format!(r#"{{"op":61,"d":{{"channels":{channels}}}}}"#)
+                } else {
+                    format!(r#"{{"op":65,"d":{channels}}}"#)
+                }
+            };
+            assert!(Command::parse(&frame(most)).is_ok(), "{op}");
+            assert_eq!(
+                Command::parse(&frame(most + 1)).unwrap_err(),
+                Close::Decode,
+                "{op}"
+            );
+        }
     }
 
     #[test]
@@ -264,6 +372,14 @@ mod tests {
                 Close::Decode,
             ),
             (r#"{"op":8,"d":{"guild_id":"1"}}"#, Close::Decode),
+            (r#"{"op":61,"d":{}}"#, Close::Decode),
+            (
+                r#"{"op":61,"d":{"channels":{"x":{"ev":1}}}}"#,
+                Close::Decode,
+            ),
+            (r#"{"op":61,"d":{"channels":{"5":{}}}}"#, Close::Decode),
+            (r#"{"op":65,"d":[]}"#, Close::Decode),
+            (r#"{"op":65,"d":{"5":{"read":"x"}}}"#, Close::Decode),
             (r#"{"op":5,"d":null}"#, Close::UnknownOpcode),
             (r#"{"op":0,"d":null}"#, Close::UnknownOpcode),
             (deep.as_str(), Close::Decode),
@@ -282,7 +398,7 @@ mod tests {
         }
 
         #[test]
-        fn junk_payloads_never_panic(op in 0u8..12, d in ".{0,80}") {
+        fn junk_payloads_never_panic(op in 0u8..70, d in ".{0,80}") {
             fuzz_command(&format!("{{\"op\":{op},\"d\":{d}}}"));
         }
     }

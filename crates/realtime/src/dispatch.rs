@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use infra::fanout::{Body, Control, Delivery, Dispatch, Topic};
+use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId};
 
 use crate::close::Close;
@@ -15,8 +16,6 @@ use crate::topics::Entry;
 use crate::view::View;
 use crate::worker::Worker;
 
-/// How the names of events about bans begin.
-pub(crate) const BANS: &str = "GUILD_BAN_";
 /// Most records that wait for a community's rights, or for a session's snapshots. Beyond it the
 /// sessions concerned begin anew rather than miss something.
 pub(crate) const MAX_WAITING: usize = 4_096;
@@ -159,21 +158,12 @@ impl Worker {
                     }
                 }
             }
-            // New rights were fetched before it came here, and keys open no sockets.
-            Control::AccessChanged { .. } | Control::ApiKeyRevoked(_) => {}
-            Control::DevicesRevoked(devices) => {
-                for device in devices {
-                    let sessions = self
-                        .devices
-                        .borrow()
-                        .get(device)
-                        .cloned()
-                        .unwrap_or_default();
-                    for session in sessions.iter().filter_map(std::rc::Weak::upgrade) {
-                        self.revoke(&session);
-                    }
-                }
-            }
+            // New rights were fetched before it came here, keys and cookies open no sockets, and of
+            // devices the verifier tells.
+            Control::AccessChanged { .. }
+            | Control::ApiKeyRevoked(_)
+            | Control::CookieReplaced(_)
+            | Control::DevicesRevoked(_) => {}
             Control::BotTokenRevoked(bot) => {
                 let followers = self.topics.borrow().followers(Topic::User(*bot)).to_vec();
                 for entry in followers {
@@ -212,7 +202,8 @@ impl Worker {
             | Control::AccessChanged { .. }
             | Control::DevicesRevoked(_)
             | Control::BotTokenRevoked(_)
-            | Control::ApiKeyRevoked(_) => {}
+            | Control::ApiKeyRevoked(_)
+            | Control::CookieReplaced(_) => {}
         }
     }
 
@@ -273,7 +264,7 @@ impl Worker {
     pub(crate) fn on_gap(&self, topic: Topic) {
         metrics::counter!("meydan_realtime_gaps_total").increment(1);
         if topic == Topic::Revoked {
-            return self.doubt_logins();
+            return self.doubt_bots();
         }
         let followers = self.topics.borrow().followers(topic).to_vec();
         for entry in followers {
@@ -299,17 +290,11 @@ fn may_have(
     channel: Option<ChannelId>,
     view: Option<&View>,
 ) -> bool {
-    let user = session.profile.user;
-    let name = &encoded.dispatch.name;
-    match channel {
-        // A code opens the door: only who may list codes hears of them.
-        Some(channel) if name.starts_with("INVITE_") => {
-            view.is_some_and(|view| view.manages(user, class, channel))
-        }
-        Some(channel) => view.is_some_and(|view| view.sees(user, class, channel)),
-        None if name.starts_with(BANS) => view.is_some_and(|view| view.bans(user, class)),
-        None => true,
+    let (user, needs) = (session.profile.user, encoded.dispatch.needs);
+    if channel.is_none() && needs == Chat::NONE {
+        return true;
     }
+    view.is_some_and(|view| view.may(user, class, channel, needs))
 }
 
 fn count_event(dispatch: &Dispatch) {

@@ -113,6 +113,7 @@ mod tests {
             body: Body::Dispatch(Dispatch {
                 name: "MESSAGE_CREATE".into(),
                 intent: Some(9),
+                needs: kernel::perm::Chat::NONE,
                 author: None,
                 except: None,
                 full_for: Vec::new(),

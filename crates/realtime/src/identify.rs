@@ -1,18 +1,19 @@
 //! How sessions begin and go on: IDENTIFY, RESUME, and the look at a device whose token expires.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use contracts::communities::Membership;
 use contracts::identity::User;
-use contracts::messaging::Inbox;
+use contracts::messaging::{Inbox, InboxParts};
+use contracts::relations::Relationship;
 use infra::fanout::{Topic, Version};
-use kernel::CommunityId;
+use kernel::{CommunityId, DeviceId};
+use web_kit::{Missed, Revoked};
 
 use crate::backend::{Told, Verified};
 use crate::close::Close;
-use crate::command::{Identify, RequestMembers, Resume};
+use crate::command::{Identify, Resume};
 use crate::conn::Conn;
-use crate::machine::Ms;
 use crate::ready;
 use crate::rights::NOT_TOLD;
 use crate::ring::{Ring, Tail};
@@ -21,12 +22,8 @@ use crate::worker::Worker;
 
 /// Most sockets of a worker that wait for their IDENTIFY or RESUME.
 const MAX_JOINING: usize = 4_096;
-/// Most op 8 of a session that may wait for their answer.
-const MAX_ASKING: usize = 32;
 /// How often snapshots are taken anew because rights changed meanwhile.
 const LOOKS: usize = 3;
-/// Over how long devices are looked at when revocations were lost, in milliseconds.
-const DOUBT_WITHIN: Ms = 10_000;
 /// Bounds of `large_threshold`.
 const LARGE: std::ops::RangeInclusive<u16> = 50..=250;
 /// Op 9. Always `false`: on `true` discord.js resends RESUME on the same socket at once.
@@ -37,6 +34,7 @@ struct Shown {
     told: Vec<Told>,
     user: User,
     inbox: Inbox,
+    relationships: Vec<Relationship>,
 }
 
 /// Counts a socket that waits for its session, for as long as it lives.
@@ -89,7 +87,11 @@ impl Worker {
         let ring = Ring::new(self.node.settings.bounds(), Vec::new());
         let session = Session::new(self.next_key(), profile, ring, Stage::Loading(Vec::new()));
         self.register(&session);
-        let loaded = self.load(conn, &session, &verified).await;
+        let mut loaded = self.load(conn, &session, &verified).await;
+        if self.is_revoked(&session) {
+            // Between the look at its token and its registration nobody could end it.
+            loaded = Err(Close::Revoked);
+        }
         if loaded.is_err() || !conn.is_open() {
             // Not attached yet, so the count of the user's sockets is given back here.
             self.node.release_socket(session.profile.user);
@@ -114,7 +116,7 @@ impl Worker {
             return Err(Close::BadShard);
         }
         // A native client that names no intents gets everything it may have.
-        let intents = identify.intents.unwrap_or(u64::MAX);
+        let intents = identify.intents.unwrap_or(u64::MAX) | cap.intents();
         let intents = match verified.bot {
             None => intents | crate::session::MESSAGE_CONTENT,
             Some(bot) if identify.intents.is_none() => {
@@ -151,7 +153,7 @@ impl Worker {
         let (backend, user) = (self.node.backend.clone(), profile.user);
         let world = self
             .node
-            .on_main(async move { backend.world(user).await })
+            .on_main(async move { backend.world(user, InboxParts::Channels).await })
             .await?;
         let memberships: Vec<_> = world
             .memberships
@@ -187,6 +189,8 @@ impl Worker {
                 .map(|told| told.snapshot.guild.id)
                 .collect(),
             private_channels: private,
+            read_states: &view.inbox.read_states,
+            relationships: &view.relationships,
             resume_gateway_url: &url,
         })];
         prelude.extend(view.told.iter().map(ready::guild_create));
@@ -201,11 +205,13 @@ impl Worker {
             let told = backend.tell(&asked, &ids).await?;
             let user = backend.user(asked.user).await?;
             // Once more: a DM may have been opened between the first look and the topics.
-            let world = backend.world(asked.user).await?;
+            let world = backend.world(asked.user, asked.inbox_parts()).await?;
+            let relationships = backend.relationships(&asked).await?;
             Ok(Shown {
                 told,
                 user,
                 inbox: world.inbox,
+                relationships,
             })
         });
         shown.await
@@ -326,6 +332,12 @@ impl Worker {
         });
     }
 
+    fn is_revoked(&self, session: &Session) -> bool {
+        let verifier = &self.node.backend.verifier;
+        let device = session.profile.device;
+        device.is_some_and(|device| verifier.is_revoked(device))
+    }
+
     /// Ends a session whose login was taken back.
     pub(crate) fn revoke(&self, session: &Rc<Session>) {
         if let Some(conn) = session.conn() {
@@ -334,19 +346,36 @@ impl Worker {
         self.forget(session);
     }
 
-    /// Revocations were lost: devices are looked at anew, bots have to come again.
-    pub(crate) fn doubt_logins(&self) {
-        let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
-        for (session, later) in sessions
-            .iter()
-            .zip((0..DOUBT_WITHIN).step_by(1_000).cycle())
-        {
-            if session.profile.device.is_some() {
-                session.recheck_at.set(Some(self.now() + later));
-                self.watch_session(session);
-            } else {
-                self.restart(session);
+    /// Ends the sessions of devices as they are revoked, by whatever way this node is told.
+    pub(crate) async fn obey_revocations(self: Rc<Self>, mut revoked: Revoked) {
+        loop {
+            let devices = match revoked.next().await {
+                Ok(devices) => devices.to_vec(),
+                Err(Missed) => self.all_revoked(),
+            };
+            for device in devices {
+                let sessions = self.devices.borrow().get(&device).cloned();
+                for session in sessions.iter().flatten().filter_map(Weak::upgrade) {
+                    self.revoke(&session);
+                }
             }
+        }
+    }
+
+    fn all_revoked(&self) -> Vec<DeviceId> {
+        let verifier = &self.node.backend.verifier;
+        let devices = self.devices.borrow();
+        let revoked = devices
+            .keys()
+            .filter(|device| verifier.is_revoked(**device));
+        revoked.copied().collect()
+    }
+
+    /// Records of revoked tokens were lost: bots have to come again.
+    pub(crate) fn doubt_bots(&self) {
+        let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
+        for session in sessions.iter().filter(|s| s.profile.device.is_none()) {
+            self.restart(session);
         }
     }
 
@@ -422,44 +451,6 @@ impl Worker {
         self.push(&session, Rc::new(resumed));
         self.mark_dirty(conn);
         Ok(true)
-    }
-
-    /// Op 8, in a task of its own.
-    pub(crate) fn begin_members(self: &Rc<Self>, conn: &Rc<Conn>, request: Box<RequestMembers>) {
-        let Some(session) = conn.session() else {
-            return;
-        };
-        if !session.communities.borrow().contains_key(&request.guild_id) {
-            return;
-        }
-        let asking = Rc::clone(&session.asking);
-        if Rc::strong_count(&asking) > MAX_ASKING {
-            return self.end(conn, Close::RateLimited);
-        }
-        let worker = Rc::clone(self);
-        runtime::spawn_local(&self.node.lifecycle, "realtime-members", async move {
-            let _turn = asking.lock().await;
-            let Ok(permit) = worker.identifies.acquire().await else {
-                return;
-            };
-            let backend = worker.node.backend.clone();
-            let (community, nonce) = (request.guild_id, request.nonce.clone());
-            let asked = worker
-                .node
-                .on_main(async move { backend.members(&request).await });
-            // A failure was logged; the client asks again after its own time-out.
-            let Ok((members, missing)) = asked.await else {
-                return;
-            };
-            drop(permit);
-            for bytes in ready::member_chunks(community, &members, &missing, nonce.as_deref()) {
-                // They may be more than the queue holds. A client whose socket is gone asks again.
-                if !session.has_room().await {
-                    return;
-                }
-                worker.push(&session, Rc::new(Tail::kept(bytes)));
-            }
-        });
     }
 }
 

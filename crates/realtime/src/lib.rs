@@ -17,7 +17,7 @@
 //! 9. A revoked device has no socket and no session a moment later.
 //!
 //! # Events
-//! In: every fanout record of followed topics. Out: none.
+//! In: every fanout record of followed topics, and `identity.erasure_due`. Out: `user_erased`.
 //!
 //! # Where to begin
 //! `machine.rs` (the protocol), `ring.rs` (queue and resume), then `socket.rs` → `identify.rs` →
@@ -25,6 +25,7 @@
 
 #![warn(missing_docs)]
 
+mod asking;
 mod backend;
 mod close;
 mod command;
@@ -55,7 +56,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use contracts::{Applications, Communities, Credentials, Identity, Messaging};
+use contracts::{Applications, Communities, Credentials, Identity, Messaging, Relations};
 use infra::fanout::{Fanout, Topic};
 use kernel::{Failure, SharedClock, SharedRng};
 use runtime::{Check, Lifecycle, Module};
@@ -70,15 +71,19 @@ use crate::worker::Worker;
 pub use command::fuzz_command;
 pub use error::ERRORS;
 pub use metrics_table::METRICS;
+pub use personal_data::PersonalRows;
 pub use settings::Settings;
+
+/// The schema of this context.
+pub(crate) const SCHEMA: &str = "realtime";
 
 /// What is stored about people here.
 pub static PRIVACY: db::privacy::PrivacyFile =
-    db::privacy::PrivacyFile::new("realtime", include_str!("../privacy.toml"));
+    db::privacy::PrivacyFile::new(SCHEMA, include_str!("../privacy.toml"));
 
-/// The schema of this context.
+/// The migrations of this context.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
-    schema: "realtime",
+    schema: SCHEMA,
     files: &[(
         "V0001__sessions",
         include_str!("../migrations/V0001__sessions.sql"),
@@ -102,8 +107,10 @@ pub struct Deps {
     pub credentials: Arc<dyn Credentials>,
     /// Communities and rights.
     pub communities: Arc<dyn Communities>,
-    /// Private channels.
+    /// Private channels, read states and what sessions missed.
     pub messaging: Arc<dyn Messaging>,
+    /// Who knows whom.
+    pub relations: Arc<dyn Relations>,
     /// Bots.
     pub applications: Arc<dyn Applications>,
     /// Judges tokens.
@@ -112,6 +119,8 @@ pub struct Deps {
     pub fanout: Arc<dyn Fanout>,
     /// For sessions that are left to the next process.
     pub db: db::Db,
+    /// What is stored about people; it is also there without a gateway.
+    pub rows: Arc<PersonalRows>,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
@@ -123,6 +132,7 @@ pub struct Deps {
 /// The gateway of one process.
 pub struct Realtime {
     pub(crate) node: Arc<Node>,
+    rows: Arc<PersonalRows>,
 }
 
 impl Realtime {
@@ -172,6 +182,7 @@ impl Realtime {
             credentials: deps.credentials,
             communities: deps.communities,
             messaging: deps.messaging,
+            relations: deps.relations,
             applications: deps.applications,
             verifier: deps.verifier,
         };
@@ -188,6 +199,7 @@ impl Realtime {
         );
         Arc::new(Realtime {
             node: Arc::new(node),
+            rows: deps.rows,
         })
     }
 
@@ -205,10 +217,10 @@ impl Realtime {
             }
         });
         Module {
-            name: "realtime",
+            name: SCHEMA,
             routes: self.table().router(),
             jobs: Vec::new(),
-            consumers: vec![personal_data::consumer(&self.node.db)],
+            consumers: vec![self.rows.eraser()],
             health: vec![room],
         }
     }
@@ -267,6 +279,8 @@ fn start_worker(
 ) -> Result<(), Failure> {
     let (follower, deliveries) = fanout.open(MAILBOX);
     let node = Arc::clone(node);
+    // Before the first socket comes, so that nothing is missed.
+    let revoked = node.backend.verifier.revocations();
     let lifecycle = node.lifecycle.clone();
     runtime::worker(&lifecycle, "realtime", move || async move {
         let _left = Left(Arc::clone(&node));
@@ -278,7 +292,7 @@ fn start_worker(
         }
         let deliver = Rc::clone(&worker).deliver(deliveries);
         let deliver = runtime::spawn_local(&lifecycle, "realtime-deliver", deliver);
-        let parts: [(&'static str, futures::future::LocalBoxFuture<'static, ()>); 4] = [
+        let parts: [(&'static str, futures::future::LocalBoxFuture<'static, ()>); 5] = [
             (
                 "realtime-intake",
                 Box::pin(Rc::clone(&worker).take_in(mailbox)),
@@ -289,6 +303,10 @@ fn start_worker(
             ),
             ("realtime-flush", Box::pin(Rc::clone(&worker).flush_dirty())),
             ("realtime-time", Box::pin(Rc::clone(&worker).keep_time())),
+            (
+                "realtime-revoked",
+                Box::pin(Rc::clone(&worker).obey_revocations(revoked)),
+            ),
         ];
         let parts: Vec<_> = parts
             .into_iter()
@@ -307,12 +325,6 @@ fn start_worker(
         }
     })
     .map_err(|error| kernel::failure::INTERNAL.fail().because(error))
-}
-
-/// The subscription on accounts whose time is up, for the test that needs no gateway.
-#[doc(hidden)]
-pub fn eraser(db: &db::Db) -> runtime::Consumer {
-    personal_data::consumer(db)
 }
 
 /// Every statement of the crate, for the test that prepares each.

@@ -3,6 +3,8 @@
 //! It knows no socket, no session and no clock. [`crate::socket`] feeds it and carries out what it
 //! says; a table at the foot is its test.
 
+use contracts::messaging::{Cursor, SyncFrom};
+
 use crate::close::Close;
 use crate::command::{Command, Identify, RequestMembers, Resume};
 
@@ -30,6 +32,10 @@ pub(crate) enum Act {
     Resume(Resume),
     /// Send members.
     Members(Box<RequestMembers>),
+    /// Tell what was missed.
+    Sync(Vec<SyncFrom>),
+    /// Note how far the reader has got.
+    Receipts(Vec<Cursor>),
     /// End the connection.
     Close(Close),
 }
@@ -95,6 +101,8 @@ impl Machine {
                 Act::Close(Close::AlreadyAuthenticated)
             }
             (Phase::Live, Command::RequestMembers(request)) => Act::Members(request),
+            (Phase::Live, Command::Sync(from)) => Act::Sync(from),
+            (Phase::Live, Command::Receipts(cursors)) => Act::Receipts(cursors),
             (Phase::Live, Command::Presence | Command::Voice) => Act::None,
             (Phase::Fresh | Phase::Joining, _) => Act::Close(Close::NotAuthenticated),
             (Phase::Live, Command::Heartbeat(_)) => Act::None,
@@ -156,6 +164,9 @@ mod tests {
     const PRESENCE: &str = r#"{"op":3,"d":{}}"#;
     const MEMBERS: &str = r#"{"op":8,"d":{"guild_id":"1","query":"","limit":0}}"#;
 
+    const SYNC: &str = r#"{"op":61,"d":{"channels":{"1":{"ev":0}}}}"#;
+    const RECEIPTS: &str = r#"{"op":65,"d":{"1":{"read":"5"}}}"#;
+
     fn at(phase: Phase) -> Machine {
         Machine {
             phase,
@@ -171,6 +182,8 @@ mod tests {
             Act::Identify(_) => "Identify".into(),
             Act::Resume(_) => "Resume".into(),
             Act::Members(_) => "Members".into(),
+            Act::Sync(_) => "Sync".into(),
+            Act::Receipts(_) => "Receipts".into(),
         }
     }
 
@@ -183,6 +196,8 @@ mod tests {
             (Fresh, RESUME, "Resume", Joining),
             (Fresh, PRESENCE, "NotAuthenticated", Fresh),
             (Fresh, MEMBERS, "NotAuthenticated", Fresh),
+            (Fresh, SYNC, "NotAuthenticated", Fresh),
+            (Joining, RECEIPTS, "NotAuthenticated", Joining),
             (Fresh, "{", "Decode", Fresh),
             (Joining, BEAT, "Beat None", Joining),
             (Joining, IDENTIFY, "AlreadyAuthenticated", Joining),
@@ -192,6 +207,8 @@ mod tests {
             (Live, RESUME, "AlreadyAuthenticated", Live),
             (Live, PRESENCE, "None", Live),
             (Live, MEMBERS, "Members", Live),
+            (Live, SYNC, "Sync", Live),
+            (Live, RECEIPTS, "Receipts", Live),
             (Live, r#"{"op":99}"#, "UnknownOpcode", Live),
         ] {
             let mut machine = at(phase);

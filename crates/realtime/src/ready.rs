@@ -4,7 +4,8 @@ use bytes::Bytes;
 use contracts::applications::BotIdentity;
 use contracts::communities::{Channel, Guild, Member};
 use contracts::identity::User;
-use contracts::messaging::PrivateChannel;
+use contracts::messaging::{PrivateChannel, ReadState, Synced};
+use contracts::relations::Relationship;
 use kernel::{ChannelId, CommunityId, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use crate::session::Profile;
 
 /// Most members in one GUILD_MEMBERS_CHUNK.
 pub(crate) const CHUNK: usize = 1_000;
+/// Most bytes of one SYNC_RESULT: a queue that is not half full has room for it. A channel with more
+/// is fetched anew.
+const SYNC_BYTES: usize = 256 * 1024;
 
 /// What READY says besides the profile.
 pub(crate) struct Ready<'a> {
@@ -23,6 +27,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) bot: Option<BotIdentity>,
     pub(crate) guilds: Vec<CommunityId>,
     pub(crate) private_channels: &'a [PrivateChannel],
+    pub(crate) read_states: &'a [ReadState],
+    pub(crate) relationships: &'a [Relationship],
     pub(crate) resume_gateway_url: &'a str,
 }
 
@@ -39,12 +45,15 @@ pub(crate) fn ready(ready: &Ready<'_>) -> Bytes {
         "user_settings": {},
         "guilds": guilds,
         "private_channels": ready.private_channels,
-        "relationships": [],
+        "relationships": ready.relationships,
         "session_id": ready.profile.id,
         "session_type": "normal",
         "resume_gateway_url": ready.resume_gateway_url,
     });
     if let Some(members) = d.as_object_mut() {
+        if ready.profile.cap.has_read_states() {
+            members.insert("read_states".to_owned(), json!(ready.read_states));
+        }
         if let Some(shard) = ready.profile.shard {
             members.insert("shard".to_owned(), json!([shard.0, shard.1]));
         }
@@ -151,6 +160,45 @@ pub(crate) fn member_chunks(
     chunks.into_iter().enumerate().map(payload).collect()
 }
 
+/// The tails of SYNC_RESULT (op 62): at least one, each of a size that a queue has room for.
+pub(crate) fn sync_results(synced: Vec<(ChannelId, Synced)>) -> Vec<Bytes> {
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for (channel, synced) in synced {
+        let mut entry = sync_entry(channel, &synced);
+        if entry.len() > SYNC_BYTES
+            && let Synced::Events { ev, .. } = synced
+        {
+            entry = sync_entry(channel, &Synced::Reset { reset: true, ev });
+        }
+        match parts.last_mut() {
+            Some(part) if part.len() + entry.len() < SYNC_BYTES => {
+                part.push(b',');
+                part.extend(entry);
+            }
+            _ => parts.push(entry),
+        }
+    }
+    if parts.is_empty() {
+        parts.push(Vec::new());
+    }
+    let last = parts.len() - 1;
+    let frame = |(index, part): (usize, Vec<u8>)| {
+        let head = format!(
+            "\"op\":62,\"d\":{{\"more\":{},\"channels\":{{",
+            index < last
+        );
+        [head.as_bytes(), &part, b"}}}"].concat().into()
+    };
+    parts.into_iter().enumerate().map(frame).collect()
+}
+
+fn sync_entry(channel: ChannelId, synced: &Synced) -> Vec<u8> {
+    let mut entry = format!("\"{channel}\":").into_bytes();
+    // As with events: our own types always serialize.
+    entry.extend(serde_json::to_vec(synced).unwrap_or_else(|_| b"null".to_vec()));
+    entry
+}
+
 fn dispatch(name: &str, d: &impl Serialize) -> Bytes {
     // Our own types with string keys always serialize; `null` would still be a valid frame.
     let data = serde_json::to_vec(d).unwrap_or_else(|_| b"null".to_vec());
@@ -195,6 +243,55 @@ mod tests {
         assert_eq!(sizes, [CHUNK, 1]);
         assert_eq!(parse(&chunks[1])["d"]["chunk_index"], 1);
         assert!(parse(&chunks[1])["d"].get("nonce").is_none());
+    }
+
+    #[test]
+    fn what_was_missed_comes_in_frames_of_a_size() {
+        use contracts::messaging::Missed;
+        let events = |bytes: usize| Synced::Events {
+            ev: 7,
+            events: vec![Missed {
+                t: "MESSAGE_CREATE".to_owned(),
+                ev: 7,
+                d: json!("x".repeat(bytes)),
+            }],
+        };
+        let results = sync_results(Vec::new());
+        assert_eq!(
+            parse(&results[0]),
+            json!({"op": 62, "d": {"more": false, "channels": {}}})
+        );
+        let synced = [
+            (1, 200 << 10),
+            (2, 10),
+            (3, 200 << 10),
+            (4, 300 << 10),
+            (5, 10),
+        ]
+        .map(|(id, bytes)| (ChannelId::new(id), events(bytes)));
+        let results = sync_results(synced.into());
+        let frames: Vec<Value> = results.iter().map(parse).collect();
+        let channels = |frame: &Value| -> Vec<String> {
+            frame["d"]["channels"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect()
+        };
+        assert_eq!(channels(&frames[0]), ["1", "2"]);
+        assert_eq!(channels(&frames[1]), ["3", "4", "5"]);
+        let more: Vec<&Value> = frames.iter().map(|frame| &frame["d"]["more"]).collect();
+        assert_eq!(more, [&json!(true), &json!(false)]);
+        assert_eq!(
+            frames[1]["d"]["channels"]["4"],
+            json!({"reset": true, "ev": 7})
+        );
+        assert_eq!(
+            frames[0]["d"]["channels"]["2"]["events"][0]["d"],
+            json!("x".repeat(10))
+        );
+        assert!(results.iter().all(|bytes| bytes.len() < SYNC_BYTES + 100));
     }
 
     #[test]

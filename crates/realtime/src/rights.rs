@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use contracts::communities::Channel;
 use infra::fanout::{Body, Control, Delivery, Record, Topic};
+use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, UserId};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use crate::close::Close;
-use crate::dispatch::{BANS, MAX_WAITING};
+use crate::dispatch::MAX_WAITING;
 use crate::ready;
 use crate::ring::Tail;
 use crate::session::Session;
@@ -55,7 +56,7 @@ fn is_ahead(record: &Record, view: Option<&View>) -> bool {
         Body::Control(Control::ClassChanged { .. }) => newer(record.epoch),
         // The channel of a CHANNEL_DELETE is in the old rights only.
         Body::Dispatch(dispatch) if dispatch.name == "CHANNEL_DELETE" => view.is_none(),
-        Body::Dispatch(dispatch) if dispatch.name.starts_with(BANS) => newer(record.epoch),
+        Body::Dispatch(dispatch) if dispatch.needs != Chat::NONE => newer(record.epoch),
         Body::Control(_) | Body::Dispatch(_) => record.channel.is_some() && newer(record.epoch),
     }
 }

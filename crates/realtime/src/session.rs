@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use contracts::messaging::InboxParts;
 use infra::fanout::Delivery;
 use kernel::{ChannelId, CommunityId, DeviceId, UserId};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,11 @@ pub(crate) const PRIVILEGED: u64 = (1 << 1) | (1 << 8) | MESSAGE_CONTENT;
 /// Bit of the intent that brings members.
 pub(crate) const GUILD_MEMBERS: u64 = 1 << 1;
 
+/// Bit of the intent that brings receipts of others.
+pub(crate) const RECEIPTS: u64 = 1 << 40;
+/// Bit of the intent that brings how the user stands in channels.
+pub(crate) const READ_STATES: u64 = 1 << 47;
+
 /// Native features, from `cap` of IDENTIFY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Capabilities(pub(crate) u32);
@@ -37,6 +43,23 @@ impl Capabilities {
         } else {
             Dialect::Stock
         }
+    }
+
+    /// Bits 2 and 4 bring what is told of receipts and of one's own read states, as if the
+    /// intents for them had been named.
+    pub(crate) fn intents(self) -> u64 {
+        let receipts = if self.0 & 4 == 4 { RECEIPTS } else { 0 };
+        let states = if self.has_read_states() {
+            READ_STATES
+        } else {
+            0
+        };
+        receipts | states
+    }
+
+    /// Bit 4: wants read states and relationships in READY, and what changes of its own states.
+    pub(crate) fn has_read_states(self) -> bool {
+        self.0 & 16 == 16
     }
 
     /// Bit 1: wants `c`, `ev`, `g` and `rev` beside events.
@@ -71,6 +94,15 @@ impl Profile {
         };
         let time = u64::try_from(community.get() >> 22).unwrap_or(0);
         time.checked_rem(u64::from(of)) == Some(u64::from(number))
+    }
+
+    /// What of its inbox the session is shown when it begins; bots read nothing.
+    pub(crate) fn inbox_parts(&self) -> InboxParts {
+        if self.cap.has_read_states() && !self.bot {
+            InboxParts::WithReadStates
+        } else {
+            InboxParts::Channels
+        }
     }
 
     /// Whether this shard carries direct messages.
@@ -231,6 +263,7 @@ mod tests {
             body: Body::Dispatch(Dispatch {
                 name: "MESSAGE_CREATE".into(),
                 intent,
+                needs: kernel::perm::Chat::NONE,
                 author: Some(UserId::new(7)),
                 except: Some(UserId::new(8)),
                 full_for: vec![UserId::new(9)],

@@ -344,6 +344,8 @@ impl Worker {
             }
             Act::Identify(identify) => self.begin_identify(conn, identify),
             Act::Members(request) => self.begin_members(conn, request),
+            Act::Sync(from) => self.begin_sync(conn, from),
+            Act::Receipts(cursors) => self.begin_receipts(conn, cursors),
             Act::Close(close) => self.end(conn, close),
         }
     }

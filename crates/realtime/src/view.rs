@@ -14,19 +14,17 @@ pub(crate) struct View {
     owner: Option<UserId>,
     /// Every channel, seen or not.
     channels: HashSet<ChannelId>,
-    classes: HashMap<i32, Seen>,
+    classes: HashMap<i32, Class>,
     /// What overwrites for single members decide.
     members: HashMap<UserId, HashMap<ChannelId, Chat>>,
 }
 
-/// What a class sees.
+/// What the members of a class may do.
 #[derive(Debug, Default)]
-struct Seen {
-    channels: HashSet<ChannelId>,
-    /// Those of them it may manage.
-    managed: HashSet<ChannelId>,
-    /// Whether it may ban: a right of the whole community, which every channel repeats.
-    bans: bool,
+struct Class {
+    /// In the community as a whole.
+    base: Chat,
+    channels: HashMap<ChannelId, Chat>,
 }
 
 impl View {
@@ -36,19 +34,18 @@ impl View {
             owner: Some(compiled.owner),
             ..View::default()
         };
-        for (class, rights) in &compiled.classes {
-            view.channels
-                .extend(rights.iter().map(|(channel, _)| *channel));
-            let with = |right: Chat| {
-                let has = rights.iter().filter(move |(_, bits)| bits.has(right));
-                has.map(|(channel, _)| *channel).collect()
+        for rights in &compiled.classes {
+            let all = rights.channels.iter();
+            view.channels.extend(all.map(|(channel, _)| *channel));
+            let seen = rights.channels.iter().copied();
+            let class = Class {
+                base: rights.base,
+                // What is not seen lets nothing through, whatever else it has.
+                channels: seen
+                    .filter(|(_, bits)| bits.has(Chat::VIEW_CHANNEL))
+                    .collect(),
             };
-            let seen = Seen {
-                channels: with(Chat::VIEW_CHANNEL),
-                managed: with(Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS),
-                bans: rights.iter().any(|(_, bits)| bits.has(Chat::BAN_MEMBERS)),
-            };
-            view.classes.insert(*class, seen);
+            view.classes.insert(rights.class, class);
         }
         for (user, rights) in &compiled.members {
             view.members.insert(*user, rights.iter().copied().collect());
@@ -71,33 +68,41 @@ impl View {
 
     /// Whether a member of `class` sees `channel`.
     pub(crate) fn sees(&self, user: UserId, class: i32, channel: ChannelId) -> bool {
-        if let Some(bits) = self.decided(user, channel) {
-            return bits.has(Chat::VIEW_CHANNEL);
-        }
-        let seen = self.classes.get(&class);
-        seen.is_some_and(|seen| seen.channels.contains(&channel))
+        self.may(user, class, Some(channel), Chat::NONE)
     }
 
-    /// Whether a member of `class` sees and may manage `channel`.
-    pub(crate) fn manages(&self, user: UserId, class: i32, channel: ChannelId) -> bool {
-        if let Some(bits) = self.decided(user, channel) {
-            return bits.has(Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS);
-        }
-        let seen = self.classes.get(&class);
-        seen.is_some_and(|seen| seen.managed.contains(&channel))
+    /// Whether a member of `class` sees `channel` and has the rights `needs` in it; without a
+    /// channel, whether they have them in the community.
+    pub(crate) fn may(
+        &self,
+        user: UserId,
+        class: i32,
+        channel: Option<ChannelId>,
+        needs: Chat,
+    ) -> bool {
+        let Some(channel) = channel else {
+            return needs == Chat::NONE || self.base(user, class).has(needs);
+        };
+        self.in_channel(user, class, channel)
+            .has(needs | Chat::VIEW_CHANNEL)
     }
 
-    /// Whether a member of `class` may ban.
-    pub(crate) fn bans(&self, user: UserId, class: i32) -> bool {
-        self.owner == Some(user) || self.classes.get(&class).is_some_and(|seen| seen.bans)
-    }
-
-    /// The member's own rights in a channel, where the class does not decide.
-    fn decided(&self, user: UserId, channel: ChannelId) -> Option<Chat> {
+    fn base(&self, user: UserId, class: i32) -> Chat {
         if self.owner == Some(user) {
-            return Some(Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS);
+            return Chat::ALL;
         }
-        self.members.get(&user)?.get(&channel).copied()
+        self.classes
+            .get(&class)
+            .map_or(Chat::NONE, |class| class.base)
+    }
+
+    fn in_channel(&self, user: UserId, class: i32, channel: ChannelId) -> Chat {
+        if self.owner == Some(user) {
+            return Chat::ALL;
+        }
+        let own = self.members.get(&user).and_then(|own| own.get(&channel));
+        let class = || self.classes.get(&class)?.channels.get(&channel);
+        own.or_else(class).copied().unwrap_or(Chat::NONE)
     }
 
     /// Whether more than the class decides what this member sees.
@@ -129,29 +134,26 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contracts::communities::ClassRights;
     use kernel::CommunityId;
 
     fn compiled(epoch: i32, class_1: Chat) -> Compiled {
+        let class = |class, base, in_6| ClassRights {
+            class,
+            base,
+            channels: vec![
+                (ChannelId::new(5), Chat::VIEW_CHANNEL),
+                (ChannelId::new(6), in_6),
+            ],
+        };
         Compiled {
             community: CommunityId::new(1),
             owner: UserId::new(10),
             epoch,
             rev: 1,
             classes: vec![
-                (
-                    0,
-                    vec![
-                        (ChannelId::new(5), Chat::VIEW_CHANNEL),
-                        (ChannelId::new(6), Chat::NONE),
-                    ],
-                ),
-                (
-                    1,
-                    vec![
-                        (ChannelId::new(5), Chat::VIEW_CHANNEL),
-                        (ChannelId::new(6), class_1),
-                    ],
-                ),
+                class(0, Chat::NONE, Chat::NONE),
+                class(1, Chat::BAN_MEMBERS, class_1),
             ],
             members: vec![(UserId::new(12), vec![(ChannelId::new(5), Chat::NONE)])],
         }
@@ -178,15 +180,31 @@ mod tests {
     #[test]
     fn managing_takes_sight_and_the_right() {
         let managed = Chat::VIEW_CHANNEL | Chat::MANAGE_CHANNELS;
-        let (a, b) = (ChannelId::new(5), ChannelId::new(6));
+        let (a, b) = (Some(ChannelId::new(5)), Some(ChannelId::new(6)));
         let someone = UserId::new(11);
+        let manages = |view: &View, user, class, channel| {
+            view.may(user, class, channel, Chat::MANAGE_CHANNELS)
+        };
         let view = View::new(&compiled(3, managed));
-        assert!(view.manages(UserId::new(10), 99, b), "the owner");
-        assert!(view.manages(someone, 1, b) && !view.manages(someone, 1, a));
-        assert!(!view.manages(someone, 0, b));
-        assert!(!view.manages(UserId::new(12), 1, a), "an overwrite decides");
+        assert!(manages(&view, UserId::new(10), 99, b), "the owner");
+        assert!(manages(&view, someone, 1, b) && !manages(&view, someone, 1, a));
+        assert!(!manages(&view, someone, 0, b));
+        assert!(
+            !manages(&view, UserId::new(12), 1, a),
+            "an overwrite decides"
+        );
         let blind = View::new(&compiled(3, Chat::MANAGE_CHANNELS));
-        assert!(!blind.manages(someone, 1, b));
+        assert!(!manages(&blind, someone, 1, b));
+    }
+
+    #[test]
+    fn rights_in_the_community_need_no_channel() {
+        let view = View::new(&compiled(3, Chat::NONE));
+        let (owner, someone) = (UserId::new(10), UserId::new(11));
+        let bans = |user, class| view.may(user, class, None, Chat::BAN_MEMBERS);
+        assert!(bans(owner, 99) && bans(someone, 1));
+        assert!(!bans(someone, 0) && !bans(someone, 7));
+        assert!(view.may(someone, 7, None, Chat::NONE), "nothing is needed");
     }
 
     #[test]

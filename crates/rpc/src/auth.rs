@@ -4,21 +4,15 @@ use std::sync::Arc;
 
 use contracts::Auth;
 use contracts::identity::{From, SendOtp, VerifyOtp};
-use kernel::Failure;
-use kernel::failure::INTERNAL;
 use tonic::{Request, Response, Status};
-use web_kit::Meta;
 
+use crate::call::{Call, MESSAGE_BYTES, end};
 use crate::generated::auth_server::{AuthService, AuthServiceServer};
 use crate::generated::messages::{
     LogoutAllDevicesRequest, LogoutAllDevicesResponse, RefreshTokenRequest, RefreshTokenResponse,
     RevokeCurrentDeviceRequest, RevokeCurrentDeviceResponse, SendOtpRequest, SendOtpResponse,
     ValidateTokenRequest, ValidateTokenResponse, VerifyOtpRequest, VerifyOtpResponse,
 };
-use crate::status;
-
-/// Largest message that is read; ours have some hundred bytes.
-const MESSAGE_BYTES: usize = 64 * 1024;
 
 pub(crate) fn service(auth: Arc<dyn Auth>) -> AuthServiceServer<impl AuthService> {
     AuthServiceServer::new(Service { auth }).max_decoding_message_size(MESSAGE_BYTES)
@@ -28,36 +22,10 @@ struct Service {
     auth: Arc<dyn Auth>,
 }
 
-/// What a method has at hand: its message, and what is known about the call.
-struct Call<T> {
-    message: T,
-    meta: Meta,
-}
-
-impl<T> Call<T> {
-    fn of(request: Request<T>) -> Result<Self, Status> {
-        let Some(meta) = request.extensions().get::<Meta>().cloned() else {
-            let failure = INTERNAL.fail().because("the service has no gate in front");
-            tracing::error!(error = %failure, "call failed");
-            return Err(Status::internal(INTERNAL.en));
-        };
-        let message = request.into_inner();
-        Ok(Call { message, meta })
-    }
-
-    fn from(&self) -> From {
-        From {
-            ip: self.meta.ip,
-            user_agent: self.meta.user_agent.clone(),
-        }
-    }
-}
-
-/// Ends a call: its answer, or the status of its failure.
-fn end<T>(result: Result<T, Failure>, meta: &Meta) -> Result<Response<T>, Status> {
-    match result {
-        Ok(answer) => Ok(Response::new(answer)),
-        Err(failure) => Err(status::answer(&failure, meta)),
+fn from<T>(call: &Call<T>) -> From {
+    From {
+        ip: call.meta.ip,
+        user_agent: call.meta.user_agent.clone(),
     }
 }
 
@@ -73,7 +41,7 @@ impl AuthService for Service {
         request: Request<SendOtpRequest>,
     ) -> Result<Response<SendOtpResponse>, Status> {
         let call = Call::of(request)?;
-        let from = call.from();
+        let from = from(&call);
         let Call { message, meta } = call;
         let sent = self
             .auth
@@ -96,7 +64,7 @@ impl AuthService for Service {
         request: Request<VerifyOtpRequest>,
     ) -> Result<Response<VerifyOtpResponse>, Status> {
         let call = Call::of(request)?;
-        let from = call.from();
+        let from = from(&call);
         let Call { message, meta } = call;
         let verified = self
             .auth

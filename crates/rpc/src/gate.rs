@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use kernel::failure::{FORBIDDEN, INTERNAL, UNAUTHENTICATED, UNAVAILABLE};
-use kernel::{Caller, CallerKind, Failure};
+use kernel::{Caller, CallerKind, ErrorRow, Failure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use web_kit::{Meta, VerifyError};
 
 use crate::answer::{Answer, Ending, Meter};
-use crate::error::CALL_TIMEOUT;
+use crate::error::{CALL_TIMEOUT, SERVICE_TOKEN_INVALID};
 use crate::life::Life;
 use crate::methods::{self, Policy};
 use crate::serve::Options;
@@ -29,6 +29,8 @@ use crate::status;
 
 const GRPC: &str = "application/grpc";
 const TIMEOUT: &str = "grpc-timeout";
+/// Where a process shows its service token.
+pub(crate) const SERVICE_TOKEN: &str = "x-meydan-service";
 /// The label of every method that is not declared: a client can invent any number of them.
 const UNDECLARED: &str = "undeclared";
 
@@ -55,20 +57,23 @@ impl Gate {
         })
     }
 
-    /// Judges a call by the table, and by the token where one is needed. A method that is not
-    /// declared is nobody's, whoever asks.
+    /// Judges a call by the table, and by the tokens that are needed. A method that is not declared
+    /// is nobody's, whoever asks.
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Admitted>, Failure> {
         let policy = methods::find(self.options.methods, path).map(|method| method.policy);
-        if policy == Some(Policy::Public) {
-            return Ok(None);
+        match policy {
+            Some(Policy::Public) => return Ok(None),
+            Some(Policy::Internal) => {
+                self.know_service(headers).await?;
+                if !headers.contains_key(AUTHORIZATION) {
+                    return Ok(None);
+                }
+            }
+            Some(Policy::Caller) | None => {}
         }
         let credential = bearer(headers).ok_or_else(|| UNAUTHENTICATED.fail())?;
         let verifier = &self.options.verifier;
-        let verified = match verifier.verified(credential).await {
-            Ok(verified) => verified,
-            Err(VerifyError::Invalid) => return Err(UNAUTHENTICATED.fail()),
-            Err(VerifyError::Unavailable(cause)) => return Err(UNAVAILABLE.fail().because(cause)),
-        };
+        let verified = known(verifier.verified(credential).await, &UNAUTHENTICATED)?;
         let caller = verified.caller;
         // A key has the rights of its scopes alone, and there are none for methods.
         let (Some(_), CallerKind::User, Some(device)) = (policy, caller.kind, caller.device) else {
@@ -83,6 +88,20 @@ impl Gate {
             expires_at: verified.expires_at,
         };
         Ok(Some(Admitted { caller, life }))
+    }
+
+    /// Judges the one service token of a call. It says which process calls, and grants nothing of
+    /// any user.
+    async fn know_service(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        let mut values = headers.get_all(SERVICE_TOKEN).iter();
+        let token = values.next().and_then(|value| value.to_str().ok());
+        let (Some(token), None) = (token, values.next()) else {
+            return Err(SERVICE_TOKEN_INVALID.fail());
+        };
+        let verdict = self.options.verifier.service(token).await;
+        let service = known(verdict, &SERVICE_TOKEN_INVALID)?;
+        tracing::Span::current().record("peer.service", service);
+        Ok(())
     }
 
     /// Carries a call out up to the head of its answer.
@@ -138,6 +157,7 @@ pub(crate) async fn run(
         request.id = meta.request_id,
         rpc.method = method,
         user.id = tracing::field::Empty,
+        peer.service = tracing::field::Empty,
     );
     metrics::gauge!("meydan_grpc_in_flight").increment(1.0);
     let slot = Arc::clone(&gate.slots).try_acquire_owned().ok();
@@ -207,6 +227,14 @@ fn misplaced(request: &Request) -> Option<StatusCode> {
     } else {
         Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
+}
+
+/// What a verdict means for the call: a bad token is refused with `row`.
+fn known<T>(verdict: Result<T, VerifyError>, row: &'static ErrorRow) -> Result<T, Failure> {
+    verdict.map_err(|error| match error {
+        VerifyError::Invalid => row.fail(),
+        VerifyError::Unavailable(cause) => UNAVAILABLE.fail().because(cause),
+    })
 }
 
 /// The one `authorization: Bearer …` of a call; other schemes belong to other surfaces.

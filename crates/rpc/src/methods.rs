@@ -7,6 +7,9 @@ pub enum Policy {
     Public,
     /// Who shows a valid access token.
     Caller,
+    /// A process of this installation: it shows a service token in `x-meydan-service`. The access
+    /// token of an end user may stand beside it, and then the rights are that user's.
+    Internal,
 }
 
 /// A method that may be called.
@@ -25,7 +28,14 @@ const fn public(path: &'static str) -> Method {
     }
 }
 
-/// Every method that may be called. Those of `auth.AuthService` prove with what is in their message
+const fn internal(path: &'static str) -> Method {
+    Method {
+        path,
+        policy: Policy::Internal,
+    }
+}
+
+/// Every method that may be called by clients. Those of `auth.AuthService` prove with what is in their message
 /// who asks; reflection is served in development only.
 pub const METHODS: &[Method] = &[
     public("/auth.AuthService/SendOTP"),
@@ -38,6 +48,20 @@ pub const METHODS: &[Method] = &[
     public("/grpc.health.v1.Health/Watch"),
     public("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),
     public("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"),
+];
+
+/// Every method that other processes of this installation may call, on a listener of their own.
+/// `ServiceToken` proves with what is in its message who asks.
+pub const INTERNAL_METHODS: &[Method] = &[
+    public("/meydan.internal.v1.Credentials/ServiceToken"),
+    internal("/meydan.internal.v1.Credentials/Keys"),
+    internal("/meydan.internal.v1.Credentials/RevokedSince"),
+    internal("/meydan.internal.v1.Credentials/ResolveApiKey"),
+    internal("/meydan.internal.v1.Credentials/AccessForCookie"),
+    internal("/meydan.internal.v1.Credentials/TakeTicket"),
+    internal("/meydan.internal.v1.Credentials/DeviceIsLive"),
+    internal("/meydan.internal.v1.Credentials/WaysToStepUp"),
+    internal("/meydan.internal.v1.Credentials/Roles"),
 ];
 
 pub(crate) fn find(methods: &'static [Method], path: &str) -> Option<Method> {

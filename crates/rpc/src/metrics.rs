@@ -28,4 +28,16 @@ pub const METRICS: &[Metric] = &[
         labels: &["method"],
         help: "Calls that ended by a panic.",
     },
+    Metric {
+        name: "meydan_grpc_client_calls_total",
+        kind: MetricKind::Counter,
+        labels: &["method", "code"],
+        help: "Questions to the process that runs identity, by how they ended after all attempts.",
+    },
+    Metric {
+        name: "meydan_grpc_client_call_duration_seconds",
+        kind: MetricKind::Histogram,
+        labels: &["method"],
+        help: "How long those questions took, attempts and pauses included.",
+    },
 ];

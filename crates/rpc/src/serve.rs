@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{Auth, Credentials};
+use contracts::{Auth, Credentials, ServiceTokens};
 use kernel::{SharedClock, SharedRng};
 use runtime::Lifecycle;
 use runtime::health::Registry;
@@ -12,15 +12,15 @@ use tonic::service::Routes;
 use web_kit::{Network, ServeOptions, TokenVerifier};
 
 use crate::generated::DESCRIPTORS;
-use crate::methods::{METHODS, Method};
-use crate::{auth, gate, health};
+use crate::methods::{INTERNAL_METHODS, METHODS, Method};
+use crate::{auth, gate, health, internal};
 
 /// Longest time from a call's head to the head of its answer.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Most calls in flight, open streams included; the next one is told UNAVAILABLE.
 const IN_FLIGHT: usize = 2_048;
 
-/// What is served.
+/// What is served to clients.
 #[derive(Clone)]
 pub struct Services {
     /// Logging in.
@@ -29,6 +29,15 @@ pub struct Services {
     pub health: Registry,
     /// Whether clients may ask what there is.
     pub reflection: Reflection,
+}
+
+/// What is served to other processes of the installation.
+#[derive(Clone)]
+pub struct InternalServices {
+    /// What verifiers ask.
+    pub credentials: Arc<dyn Credentials>,
+    /// How processes come to know each other.
+    pub tokens: Arc<dyn ServiceTokens>,
 }
 
 /// Whether the server describes itself.
@@ -85,16 +94,42 @@ impl Options {
     }
 }
 
-/// Serves until the life ends: streams are ended at its soft token, calls are finished.
+/// Serves clients until the life ends: streams are ended at its soft token, calls are finished.
 pub async fn serve(
     listener: TcpListener,
     services: Services,
     options: Options,
     lifecycle: Lifecycle,
 ) {
+    let routes = routes(services, &lifecycle);
+    behind_gate(listener, routes, options, lifecycle).await;
+}
+
+/// Serves other processes of this installation in the same way, whatever `options.methods` are:
+/// [`INTERNAL_METHODS`] and nothing else, and nobody is told what there is.
+pub async fn serve_internal(
+    listener: TcpListener,
+    services: InternalServices,
+    options: Options,
+    lifecycle: Lifecycle,
+) {
+    let service = internal::service(services.credentials, services.tokens);
+    let options = Options {
+        methods: INTERNAL_METHODS,
+        ..options
+    };
+    behind_gate(listener, Routes::new(service), options, lifecycle).await;
+}
+
+async fn behind_gate(
+    listener: TcpListener,
+    routes: Routes,
+    options: Options,
+    lifecycle: Lifecycle,
+) {
     let bounds = options.bounds;
     let gate = gate::Gate::new(options, lifecycle.soft().clone());
-    let router = routes(services, &lifecycle)
+    let router = routes
         .into_axum_router()
         .layer(axum::middleware::from_fn_with_state(gate, gate::run));
     web_kit::serve(listener, router, bounds, lifecycle).await;

@@ -167,11 +167,18 @@ pub fn metrics() -> Arc<PrometheusHandle> {
     }))
 }
 
-/// Gives metrics their help texts; each crate's `METRICS` once, after [`metrics()`].
+/// Gives metrics their help texts, and counters without labels their zero; each crate's `METRICS`
+/// once, after [`metrics()`].
 pub fn describe(table: &[Metric]) {
     for metric in table {
         match metric.kind {
-            MetricKind::Counter => metrics::describe_counter!(metric.name, metric.help),
+            MetricKind::Counter => {
+                metrics::describe_counter!(metric.name, metric.help);
+                // Growth is seen from the second value on: without a zero the first event is not.
+                if metric.labels.is_empty() {
+                    metrics::counter!(metric.name).increment(0);
+                }
+            }
             MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
             MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
         }

@@ -23,6 +23,7 @@ use hyper_util::rt::TokioExecutor;
 use kernel::{Caller, CallerKind, SharedClock, SystemClock, SystemRng, UserId};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+use web_kit::jwt::{SERVICE_AUDIENCE, TokenType};
 use web_kit::{OnStale, Pages, Peer, PublicKey, StackOptions, TokenVerifier};
 
 use crate::issuers::TestIssuers;
@@ -155,13 +156,30 @@ pub fn access_token(caller: &Caller) -> Result<String> {
     let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "type": "access",
         "sub": caller.user.to_string(), "sid": device, "jti": "1", "iat": 0, "exp": FAR,
-        "auth_time": caller.auth_time.unwrap_or_default().as_second(), "amr": caller.amr,
+        "auth_time": caller.auth_time.unwrap_or_default().as_second(),
+        "acr": "aal1", "amr": caller.amr,
     });
     if let (Some(staff), Some(claims)) = (caller.act, claims.as_object_mut()) {
         claims.insert("act".to_owned(), json!({ "sub": staff.to_string() }));
     }
     sign(
         &json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": KID }),
+        &claims,
+    )
+}
+
+/// Signs the service token of a process that calls itself `service`.
+///
+/// # Errors
+///
+/// As for [`token`].
+pub fn service_token(service: &str) -> Result<String> {
+    let claims = json!({
+        "iss": ISSUER, "aud": SERVICE_AUDIENCE, "type": TokenType::Service, "sub": service,
+        "jti": "1", "iat": 0, "exp": FAR,
+    });
+    sign(
+        &json!({ "alg": "EdDSA", "typ": TokenType::Service.header_type(), "kid": KID }),
         &claims,
     )
 }

@@ -7,6 +7,7 @@
 pub mod conformance;
 pub mod database;
 pub mod fakes;
+pub mod forgeries;
 pub mod gateway;
 pub mod http;
 mod issuers;

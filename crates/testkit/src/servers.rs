@@ -2,6 +2,7 @@
 //!
 //! As root, programs that refuse root run in a user namespace of their own.
 
+mod s3;
 mod smtp;
 
 use std::fs::{self, File};
@@ -19,6 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use tokio::time::{Instant, sleep};
 
+pub use s3::S3Server;
 pub use smtp::{Arrived, SmtpRules, SmtpServer};
 
 /// How long a server may take to become ready, or to end.

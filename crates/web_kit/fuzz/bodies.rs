@@ -1,6 +1,5 @@
 //! What the fuzz target and the replay of its corpus do with an input.
 
-use futures::FutureExt as _;
 use jiff::Timestamp;
 use kernel::ManualClock;
 use web_kit::{PublicKey, TokenVerifier, VerifyError};
@@ -18,13 +17,32 @@ pub(crate) fn token(text: &str) -> &'static str {
     let now = Timestamp::from_second(NOW).unwrap_or_default();
     let clock = ManualClock::new(now);
     let verifier = TokenVerifier::new("my-auth-service", "my-app-client", clock);
-    verifier.set_keys(vec![PublicKey {
-        kid: "test-key".to_owned(),
-        ed25519: KEY,
-    }]);
+    let keys = || {
+        vec![PublicKey {
+            kid: "test-key".to_owned(),
+            ed25519: KEY,
+        }]
+    };
+    verifier.set_keys(keys());
     verifier.set_revocations_fresh(now);
     let credential = format!("Bearer {text}");
-    match verifier.verify(&credential).now_or_never() {
+    // Looks at the keys again when the token names an unknown one.
+    let feed = async {
+        loop {
+            verifier.unknown_key().await;
+            verifier.set_keys(keys());
+        }
+    };
+    let judged = async {
+        tokio::select! {
+            verdict = verifier.verify(&credential) => Some(verdict),
+            () = feed => None,
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    match runtime.ok().and_then(|runtime| runtime.block_on(judged)) {
         Some(Ok(_)) => "ok",
         Some(Err(VerifyError::Invalid)) => "invalid",
         Some(Err(VerifyError::Unavailable(_))) | None => "unavailable",

@@ -46,4 +46,10 @@ pub const METRICS: &[Metric] = &[
         labels: &["route"],
         help: "Requests that ended by a panic.",
     },
+    Metric {
+        name: "meydan_auth_revocations_read_timestamp_seconds",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "When this process last read which devices were logged out, as seconds since 1970.",
+    },
 ];

@@ -147,6 +147,12 @@ impl OpaqueCache {
         known.answer.ok_or(VerifyError::Invalid)
     }
 
+    /// Forgets the token behind the cookie with this SHA-256. A question about it that is on its way
+    /// is not called back; its answer is forgotten after [`COOKIE`].
+    pub(crate) async fn forget_cookie(&self, sha256: [u8; 32]) {
+        self.cookies.invalidate(&sha256).await;
+    }
+
     /// The access token a ticket stands for. Not remembered: a ticket works once.
     pub(crate) async fn take_ticket(&self, ticket: &str) -> Result<String, VerifyError> {
         let taken = self.tokens.take_ticket(digest(ticket)?).await;

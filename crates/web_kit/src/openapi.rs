@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::http::Method;
 use kernel::failure::{
-    FORBIDDEN, INTERNAL, INVALID_REQUEST, RATE_LIMITED, STEP_UP_REQUIRED, UNAUTHENTICATED,
-    UNAVAILABLE,
+    FORBIDDEN, IDEMPOTENCY_BUSY, IDEMPOTENCY_MISMATCH, INTERNAL, INVALID_REQUEST, RATE_LIMITED,
+    STEP_UP_REQUIRED, UNAUTHENTICATED, UNAVAILABLE,
 };
 use kernel::{ErrorRow, PlatformRole};
 use serde_json::json;
@@ -109,10 +109,13 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     if doc.once {
         built = built.parameter(idempotency_key());
     }
+    if doc.versioned {
+        built = built.parameter(if_match());
+    }
     if let Some((schema, example)) = &doc.body {
         let content = content(schema.clone(), example.clone());
         let body = RequestBodyBuilder::new()
-            .required(Some(doc.body_required.clone()))
+            .required(Some(body_required(operation, schema)))
             .content("application/json", content);
         built = built.request_body(Some(body.build()));
     }
@@ -128,6 +131,42 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
         built = built.response(status.to_string(), error_answer(operation, status, &rows));
     }
     built.build()
+}
+
+/// Whether there has to be a body. On the chat surface an absent one of POST and PUT is `{}`, so it
+/// may be absent where no field has to be there.
+fn body_required(operation: &Operation, schema: &RefOr<Schema>) -> Required {
+    let doc = &operation.doc;
+    let lenient = operation.dialect && matches!(operation.method, Method::POST | Method::PUT);
+    let named = |reference: &utoipa::openapi::Ref| {
+        let name = reference.ref_location.rsplit('/').next()?;
+        let found = doc.schemas.iter().find(|(known, _)| known == name);
+        found.map(|(_, schema)| schema)
+    };
+    let schema = match schema {
+        RefOr::Ref(reference) => named(reference),
+        RefOr::T(_) => Some(schema),
+    };
+    match schema {
+        Some(RefOr::T(Schema::Object(object))) if lenient && object.required.is_empty() => {
+            Required::False
+        }
+        _ => doc.body_required.clone(),
+    }
+}
+
+/// See [`crate::Table::clashes`].
+pub(crate) fn clashes(tables: &[&Table]) -> Vec<String> {
+    let operations = tables.iter().flat_map(|table| table.operations());
+    let all = operations.flat_map(|operation| &operation.doc.schemas);
+    let mut known = BTreeMap::new();
+    let mut clashing = std::collections::BTreeSet::new();
+    for (name, schema) in all {
+        if *known.entry(name).or_insert(schema) != schema {
+            clashing.insert(name.clone());
+        }
+    }
+    clashing.into_iter().collect()
 }
 
 /// The credentials that an operation takes.
@@ -197,7 +236,7 @@ fn path_schema(name: &str) -> RefOr<Schema> {
     if name.ends_with("_id") {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some("^[0-9]{1,19}$"))
+            .pattern(Some("^[0-8]?[0-9]{1,18}$"))
             .into()
     } else {
         ObjectBuilder::new().schema_type(Type::String).into()
@@ -230,6 +269,9 @@ fn errors(operation: &Operation) -> BTreeMap<u16, Vec<&'static ErrorRow>> {
             &BODY_TOO_LARGE,
             &UNSUPPORTED_TYPE,
         ]);
+    }
+    if doc.once {
+        rows.extend([&IDEMPOTENCY_MISMATCH, &IDEMPOTENCY_BUSY]);
     }
     if doc.once || !doc.parameters.is_empty() || operation.path.contains('{') {
         rows.push(&INVALID_REQUEST);
@@ -304,6 +346,21 @@ fn idempotency_key() -> ParameterBuilder {
              `Idempotent-Replayed: true`, and has no second effect.",
         ))
         .schema(Some(key))
+}
+
+fn if_match() -> ParameterBuilder {
+    let tag = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^\"[0-9]{1,9}\"$"))
+        .examples([json!("\"3\"")]);
+    ParameterBuilder::new()
+        .name("If-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::True)
+        .description(Some(
+            "The `ETag` that was read: only that version is changed.",
+        ))
+        .schema(Some(tag))
 }
 
 fn problem_schema() -> Schema {

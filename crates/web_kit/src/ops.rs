@@ -42,6 +42,7 @@ impl Details {
 ///
 /// Everybody learns whether the process is alive and ready; the rest is told as `details` says.
 pub fn ops(registry: Registry, scrape: Scrape, details: Details) -> Router {
+    let checks = registry.clone();
     Router::new()
         .route(
             "/livez",
@@ -53,7 +54,9 @@ pub fn ops(registry: Registry, scrape: Scrape, details: Details) -> Router {
         )
         .route(
             "/metrics",
-            get(move |meta: Meta| async move { metrics(&scrape, details.are_for(&meta)) }),
+            get(move |meta: Meta| async move {
+                metrics(&checks, &scrape, details.are_for(&meta)).await
+            }),
         )
 }
 
@@ -80,10 +83,12 @@ async fn readyz(registry: &Registry, detailed: bool) -> Response {
     clippy::fn_params_excessive_bools,
     reason = "the one thing that differs"
 )]
-fn metrics(scrape: &Scrape, allowed: bool) -> Response {
+async fn metrics(registry: &Registry, scrape: &Scrape, allowed: bool) -> Response {
     if !allowed {
         return Fail(kernel::failure::NOT_FOUND.fail()).into_response();
     }
+    // Where nothing else asks for readiness, its gauges would tell of the past.
+    registry.ready().await;
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         scrape(),

@@ -47,6 +47,7 @@ pub struct Doc {
     pub(crate) errors: Vec<&'static ErrorRow>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) once: bool,
+    pub(crate) versioned: bool,
     pub(crate) schemas: Schemas,
 }
 
@@ -66,6 +67,7 @@ impl Doc {
             errors: Vec::new(),
             parameters: Vec::new(),
             once: false,
+            versioned: false,
             schemas: Vec::new(),
         }
     }
@@ -232,6 +234,13 @@ impl Doc {
         self
     }
 
+    /// Says that the operation changes one version and demands `If-Match`.
+    #[must_use]
+    pub fn versioned(mut self) -> Self {
+        self.versioned = true;
+        self
+    }
+
     fn schema<T: ToSchema>(&mut self) -> RefOr<Schema> {
         let schema = T::schema();
         T::schemas(&mut self.schemas);
@@ -321,6 +330,12 @@ impl Table {
     /// Returns all operations, in the order of the table.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// Names of schemas that stand for different things in these tables. The document has one of
+    /// them for all, so there may be none.
+    pub fn clashes(tables: &[&Self]) -> Vec<String> {
+        crate::openapi::clashes(tables)
     }
 
     /// Makes the OpenAPI document of several tables.

@@ -1,25 +1,24 @@
 //! Verifying credentials without asking anybody: keys and revocations are fed from outside.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use kernel::{Caller, DeviceId, Failure, PlatformRole, SharedClock, UserId, api_key};
-use serde::Deserialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use crate::address::Meta;
+use crate::jwt::{AccessClaims, Claims, Expiry, Reader, SERVICE_AUDIENCE, ServiceClaims};
 use crate::opaque::{Kind, OpaqueCache, OpaqueTokens};
-use crate::revocations::{Cause, Revocations, Standing};
+use crate::revocations::{Cause, Revocations, Revoked, Standing};
 
-/// How far clocks of issuer and verifier may differ.
-const LEEWAY: Duration = Duration::from_secs(30);
-/// Longest token that is looked at; ours have about 450 bytes.
-const LONGEST: usize = 4 * 1024;
+/// How long a token that names a key we do not have waits for the next look at the keys.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The name of the key in headers of tokens that a shared secret signs.
 pub const HS256_KID: &str = "hs256";
@@ -65,56 +64,26 @@ pub enum OnStale {
     Allow,
 }
 
-/// Verifies access tokens by signature and revocation, and bot tokens through [`OpaqueTokens`].
+/// Verifies access tokens by signature and revocation, service tokens by signature, and what is
+/// opaque through [`OpaqueTokens`].
 pub struct TokenVerifier {
-    audience: String,
-    /// The only algorithm, as headers write it.
-    algorithm: &'static str,
-    validation: Validation,
+    reader: Reader,
+    services: Reader,
     clock: SharedClock,
     on_stale: OnStale,
-    keys: RwLock<Arc<HashMap<String, DecodingKey>>>,
+    /// By their names; replaced at each look at the issuer's.
+    keys: watch::Sender<Arc<KeySet>>,
     revocations: Revocations,
     unknown_key: Notify,
     opaque: Option<OpaqueCache>,
 }
 
-/// Claims of an access token; serde refuses a claim that stands twice.
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    exp: i64,
-    nbf: Option<i64>,
-    aud: String,
-    #[serde(rename = "type")]
-    kind: String,
-    sid: String,
-    auth_time: i64,
-    #[serde(default)]
-    amr: Vec<String>,
-    act: Option<Act>,
-}
-
-/// Who acts in the user's name (RFC 8693 §4.1).
-#[derive(Deserialize)]
-struct Act {
-    sub: String,
-}
-
-/// The only header fields an access token of ours has; anything else (`jku`, `jwk`, `x5u`,
-/// `crit`, …) means that somebody else made it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    alg: String,
-    typ: String,
-    kid: String,
-}
+type KeySet = HashMap<String, DecodingKey>;
 
 impl std::fmt::Debug for TokenVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenVerifier")
-            .field("audience", &self.audience)
+            .field("reader", &self.reader)
             .finish_non_exhaustive()
     }
 }
@@ -122,20 +91,12 @@ impl std::fmt::Debug for TokenVerifier {
 impl TokenVerifier {
     /// Makes a verifier without keys: until it has some, nothing can be judged.
     pub fn new(issuer: &str, audience: &str, clock: SharedClock) -> Self {
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Times are judged below, by the clock that was passed in.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
         Self {
-            audience: audience.to_owned(),
-            algorithm: "EdDSA",
-            validation,
+            reader: Reader::new(Algorithm::EdDSA, issuer, audience),
+            services: Reader::new(Algorithm::EdDSA, issuer, SERVICE_AUDIENCE),
             clock,
             on_stale: OnStale::default(),
-            keys: RwLock::default(),
+            keys: watch::Sender::default(),
             revocations: Revocations::default(),
             unknown_key: Notify::new(),
             opaque: None,
@@ -146,10 +107,10 @@ impl TokenVerifier {
     /// check tokens by the same secret.
     #[must_use]
     pub fn hs256(mut self, secret: &[u8]) -> Self {
-        self.algorithm = "HS256";
-        self.validation.algorithms = vec![Algorithm::HS256];
+        self.reader = self.reader.by(Algorithm::HS256);
         let key = DecodingKey::from_secret(secret);
-        self.keys = RwLock::new(Arc::new(HashMap::from([(HS256_KID.to_owned(), key)])));
+        let only = HashMap::from([(HS256_KID.to_owned(), key)]);
+        self.keys.send_replace(Arc::new(only));
         self
     }
 
@@ -169,7 +130,7 @@ impl TokenVerifier {
 
     /// Replaces the key set; a shared secret stays as it is.
     pub fn set_keys(&self, keys: Vec<PublicKey>) {
-        if self.algorithm == "HS256" {
+        if self.has_secret() {
             return;
         }
         let keys = keys
@@ -181,10 +142,15 @@ impl TokenVerifier {
                     .map(|decoding| (key.kid, decoding))
             })
             .collect();
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        self.keys.send_replace(Arc::new(keys));
     }
 
-    /// Waits until a token named a key that is not in the set; fetch keys then, but not often.
+    fn has_secret(&self) -> bool {
+        self.reader.algorithm() == Algorithm::HS256
+    }
+
+    /// Waits until a token named a key that is not in the set. Then fetch keys, but not often:
+    /// anybody can send a token that names anything. Cancel safe.
     pub async fn unknown_key(&self) {
         self.unknown_key.notified().await;
     }
@@ -192,6 +158,17 @@ impl TokenVerifier {
     /// Refuses the tokens of these devices from now on.
     pub fn revoke(&self, devices: &[DeviceId], now: Timestamp) {
         self.revocations.add(devices, now);
+    }
+
+    /// Hears of devices as they are revoked, by whatever way this node was told of them. What was
+    /// revoked before is not told: [`Self::is_revoked`] is to be asked after.
+    pub fn revocations(&self) -> Revoked {
+        self.revocations.subscribe()
+    }
+
+    /// Tells whether a device is known to be revoked.
+    pub fn is_revoked(&self, device: DeviceId) -> bool {
+        self.revocations.judge(device, self.clock.now()) == Standing::Revoked
     }
 
     /// Waits until a device is revoked. Cancel safe.
@@ -202,6 +179,8 @@ impl TokenVerifier {
     /// Notes that all revocations up to `now` are known.
     pub fn set_revocations_fresh(&self, now: Timestamp) {
         self.revocations.set_fresh(now);
+        metrics::gauge!("meydan_auth_revocations_read_timestamp_seconds")
+            .set(now.as_duration().as_secs_f64());
     }
 
     /// Forgets what was cached about a bot's tokens or a person's API keys, when one was changed or
@@ -209,6 +188,13 @@ impl TokenVerifier {
     pub fn forget_secrets(&self, user: UserId) {
         if let Some(opaque) = &self.opaque {
             opaque.forget(user);
+        }
+    }
+
+    /// Forgets what was cached about the cookie with this SHA-256: its login has another one.
+    pub async fn forget_cookie(&self, sha256: [u8; 32]) {
+        if let Some(opaque) = &self.opaque {
+            opaque.forget_cookie(sha256).await;
         }
     }
 
@@ -269,6 +255,20 @@ impl TokenVerifier {
         self.access_token(&token).await
     }
 
+    /// Tells which process of this installation shows a service token. There are none under a
+    /// shared secret: whoever checks tokens could make them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::verify`].
+    pub async fn service(&self, token: &str) -> Result<String, VerifyError> {
+        if self.has_secret() {
+            return Err(VerifyError::Invalid);
+        }
+        let claims: ServiceClaims = self.read(&self.services, token).await?;
+        Ok(claims.sub)
+    }
+
     /// Asks for the platform roles of a user; nothing is remembered.
     pub(crate) async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
         match &self.opaque {
@@ -298,56 +298,43 @@ impl TokenVerifier {
     }
 
     async fn access_token(&self, token: &str) -> Result<Verified, VerifyError> {
-        if token.len() > LONGEST {
-            return Err(VerifyError::Invalid);
+        let claims: AccessClaims = self.read(&self.reader, token).await?;
+        self.check_device(claims.sid, self.clock.now()).await?;
+        Ok(Verified {
+            caller: claims.caller(),
+            expires_at: Some(claims.exp),
+        })
+    }
+
+    async fn read<C: Claims>(&self, reader: &Reader, token: &str) -> Result<C, VerifyError> {
+        let kid = reader.kid::<C>(token).ok_or(VerifyError::Invalid)?;
+        let keys = self.keys_knowing(&kid).await?;
+        let key = keys.get(&kid).ok_or(VerifyError::Invalid)?;
+        reader
+            .read(token, key, self.clock.now(), Expiry::Enforced)
+            .ok_or(VerifyError::Invalid)
+    }
+
+    /// The keys, looked at anew when none has that name: it may have begun to sign since. Only
+    /// then is a token with an unknown key a bad one; while nobody can look, it cannot be judged.
+    async fn keys_knowing(&self, kid: &str) -> Result<Arc<KeySet>, VerifyError> {
+        let mut looks = self.keys.subscribe();
+        let keys = Arc::clone(&looks.borrow_and_update());
+        if keys.contains_key(kid) || self.has_secret() {
+            return Ok(keys);
         }
-        let head = token.split('.').next().unwrap_or_default();
-        let head = URL_SAFE_NO_PAD.decode(head).or(Err(VerifyError::Invalid))?;
-        let head: Header = serde_json::from_slice(&head).or(Err(VerifyError::Invalid))?;
-        if head.alg != self.algorithm || head.typ != "at+jwt" {
-            return Err(VerifyError::Invalid);
-        }
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         if keys.is_empty() {
             return Err(VerifyError::Unavailable(
                 "no signing keys were loaded yet".into(),
             ));
         }
-        let Some(key) = keys.get(&head.kid) else {
-            self.unknown_key.notify_one();
-            return Err(VerifyError::Invalid);
-        };
-        let claims: Claims = jsonwebtoken::decode(token, key, &self.validation)
-            .map(|data| data.claims)
-            .or(Err(VerifyError::Invalid))?;
-        self.judge(claims).await
-    }
-
-    async fn judge(&self, claims: Claims) -> Result<Verified, VerifyError> {
-        let now = self.clock.now();
-        let time = |seconds| Timestamp::from_second(seconds).or(Err(VerifyError::Invalid));
-        let expires_at = time(claims.exp)?;
-        let begins = claims.nbf.map(time).transpose()?;
-        if now >= expires_at.saturating_add(LEEWAY).unwrap_or(Timestamp::MAX)
-            || begins.is_some_and(|nbf| now.saturating_add(LEEWAY).is_ok_and(|now| now < nbf))
-            || claims.kind != "access"
-            || claims.aud != self.audience
-        {
-            return Err(VerifyError::Invalid);
+        self.unknown_key.notify_one();
+        match timeout(LOOK, looks.changed()).await {
+            Ok(Ok(())) => Ok(Arc::clone(&looks.borrow())),
+            Ok(Err(_)) | Err(_) => Err(VerifyError::Unavailable(
+                "signing keys could not be looked at again".into(),
+            )),
         }
-        let user: UserId = claims.sub.parse().or(Err(VerifyError::Invalid))?;
-        let device: DeviceId = claims.sid.parse().or(Err(VerifyError::Invalid))?;
-        let auth_time = time(claims.auth_time)?;
-        self.check_device(device, now).await?;
-        let act = claims.act.map(|act| act.sub.parse());
-        let caller = Caller {
-            act: act.transpose().or(Err(VerifyError::Invalid))?,
-            ..Caller::user(user, device, claims.amr, auth_time)
-        };
-        Ok(Verified {
-            caller,
-            expires_at: Some(expires_at),
-        })
     }
 
     /// Whether the device is known to be alive; while that is not known, `on_stale` says what to do.

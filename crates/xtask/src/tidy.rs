@@ -5,6 +5,7 @@
 
 pub(crate) mod catalogue;
 mod code;
+mod dependencies;
 mod errors;
 mod imports;
 mod layout;
@@ -61,6 +62,7 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
 
 fn check(files: &[File], packages: &[Package]) -> Vec<Finding> {
     let mut findings = imports::check(packages);
+    findings.extend(dependencies::check(files, packages));
     for file in files {
         findings.extend(layout::check(file));
         findings.extend(code::check(file));

@@ -19,8 +19,8 @@ export async function startProvider() {
   return {
     issuer,
     place: `127.0.0.1:${port}`,
-    open(callback) {
-      handle = new Provider(issuer, configuration(callback)).callback();
+    open(callbacks) {
+      handle = new Provider(issuer, configuration(callbacks)).callback();
     },
     stop: () => new Promise((resolve) => {
       listener.close(resolve);
@@ -29,12 +29,12 @@ export async function startProvider() {
   };
 }
 
-function configuration(callback) {
+function configuration(callbacks) {
   return {
     clients: [{
       client_id: CLIENT.id,
       client_secret: CLIENT.secret,
-      redirect_uris: [callback],
+      redirect_uris: callbacks,
       response_types: ['code'],
       grant_types: ['authorization_code'],
     }],

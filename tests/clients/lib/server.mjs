@@ -65,6 +65,7 @@ export async function startServer(settings = {}) {
   process.once('exit', kill);
   const server = {
     port,
+    data: join(folder, 'data'),
     origin: `http://127.0.0.1:${port}`,
     tail: () => readFileSync(logPath, 'utf8').split('\n').slice(-30).join('\n'),
     async stop() {

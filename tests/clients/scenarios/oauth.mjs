@@ -82,8 +82,9 @@ export default function oauth(world) {
     const back = seen.find((address) => address.includes('/callback?'));
     for (const visitor of [browser, new Browser()]) {
       const answer = await visitor.ask(back);
-      assert.equal(answer.status, 502);
-      assert.equal((await answer.json()).code, 'OAUTH_FAILED');
+      assert.equal(answer.status, 303);
+      assert.equal(answer.headers.get('location'), '/auth/login#error=OAUTH_FAILED');
+      assert.equal((await me(visitor)).status, visitor === browser ? 200 : 401);
     }
   });
 }

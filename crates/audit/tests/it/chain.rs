@@ -91,6 +91,29 @@ async fn s22_an_edited_entry_is_named() {
 }
 
 #[tokio::test]
+async fn the_daily_look_counts_what_it_finds() {
+    let metrics = runtime::telemetry::metrics();
+    let world = World::new().await;
+    world.sealed(1..=5).await;
+    let jobs = audit::module(&world.audit).jobs;
+    let daily = jobs.iter().find(|job| job.name == "audit.verify").unwrap();
+    for (script, count) in [
+        ("SELECT", 0),
+        (
+            "UPDATE audit.entries SET hash = sha256('other') WHERE seq = 5",
+            2,
+        ),
+    ] {
+        world.database.script(script).await.unwrap();
+        let status = (daily.run)().await.unwrap();
+        assert_eq!(status, format!("found {count} places that do not hold"));
+        let line = format!("\nmeydan_audit_findings {count}\n");
+        let text = metrics.render();
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn s22_a_deleted_entry_is_named_by_the_one_after_it() {
     let world = World::new().await;
     world.sealed(1..=5).await;

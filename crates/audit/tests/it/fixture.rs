@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use audit::{Audit, Deps, Key, MIGRATIONS};
 use jiff::Timestamp;
-use kernel::{Event, EventId, ManualClock, PlatformRole, UserId};
+use kernel::{Event, EventId, Ids, ManualClock, PlatformRole, UserId, WorkerSlot};
 use serde_json::{Value, json};
 use testkit::TestDb;
 use testkit::http::Reply;
@@ -24,11 +24,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let database = TestDb::new(&[MIGRATIONS]).await.unwrap();
         let clock = ManualClock::new("2026-11-20T07:00:00Z".parse().unwrap());
-        let audit = audit::build(Deps {
-            db: database.app("audit").unwrap(),
-            clock: clock.clone(),
-            key: Key::derive(&"r".repeat(32).into()).unwrap(),
-        });
+        let audit = over(&database, &clock, "r");
         let table = audit::table(Arc::clone(&audit));
         testkit::http::grant(BOSS, &[PlatformRole::Superadmin]);
         let router = testkit::http::app(table.router(), clock.clone()).unwrap();
@@ -42,18 +38,16 @@ impl World {
 
     /// The same database under another root secret.
     pub(crate) fn stranger(&self) -> Arc<Audit> {
-        audit::build(Deps {
-            db: self.database.app("audit").unwrap(),
-            clock: self.clock.clone(),
-            key: Key::derive(&"s".repeat(32).into()).unwrap(),
-        })
+        over(&self.database, &self.clock, "s")
     }
 
     /// Brings an event as the bus does.
     pub(crate) async fn bring(&self, event: &Event) {
         let module = audit::module(&self.audit);
         for consumer in &module.consumers {
-            consumer.handler.handle(event).await.unwrap();
+            if consumer.kinds.contains(&&*event.kind) {
+                consumer.handler.handle(event).await.unwrap();
+            }
         }
     }
 
@@ -72,6 +66,15 @@ impl World {
             .await
             .unwrap()
     }
+}
+
+fn over(database: &TestDb, clock: &Arc<ManualClock>, root: &str) -> Arc<Audit> {
+    audit::build(Deps {
+        db: database.app("audit").unwrap(),
+        ids: Ids::new(clock.clone(), WorkerSlot::permanent(1)),
+        clock: clock.clone(),
+        key: Key::derive(&root.repeat(32).into()).unwrap(),
+    })
 }
 
 pub(crate) fn event(id: i64, user: UserId, kind: &str) -> Event {

@@ -5,6 +5,8 @@ mod chain;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod personal_data;
+#[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod statements;

@@ -20,6 +20,10 @@ use crate::report::Counts;
 use crate::setup::Account;
 
 const TURN: Duration = Duration::from_millis(20);
+/// People who send, unless the command line says otherwise.
+const USERS: usize = 24;
+/// Sends under way at once.
+const CONNECTIONS: usize = 64;
 /// Channels of one community.
 const CHANNELS_EACH: usize = 400;
 
@@ -27,8 +31,9 @@ pub(super) fn run(ground: &mut Ground<'_>) -> anyhow::Result<()> {
     let (people, channels) = prepare(ground)?;
     let options = ground.options;
     let mut fleet = ground.fleet()?;
-    fleet.open_posts(options.connections)?;
-    let mut durable = Durable::new(people, channels, options);
+    let connections = options.connections.unwrap_or(CONNECTIONS);
+    fleet.open_posts(connections)?;
+    let mut durable = Durable::new(people, channels, connections, options);
     durable.window(&mut fleet, options.warm)?;
     for _ in 0..options.rounds {
         durable.begin();
@@ -43,7 +48,7 @@ pub(super) fn run(ground: &mut Ground<'_>) -> anyhow::Result<()> {
 
 /// People who are all members of everything, and the channels.
 fn prepare(ground: &mut Ground<'_>) -> anyhow::Result<(Vec<Account>, Vec<String>)> {
-    let people = (0..ground.options.users)
+    let people = (0..ground.options.users.unwrap_or(USERS))
         .map(|_| ground.setup.sign_up())
         .collect::<anyhow::Result<Vec<_>>>()?;
     let (owner, others) = people.split_first().context("nobody would send")?;
@@ -99,14 +104,19 @@ struct Durable {
 }
 
 impl Durable {
-    fn new(people: Vec<Account>, channels: Vec<String>, options: &Options) -> Durable {
+    fn new(
+        people: Vec<Account>,
+        channels: Vec<String>,
+        connections: usize,
+        options: &Options,
+    ) -> Durable {
         Durable {
             rested_ns: vec![0; people.len().saturating_mul(channels.len())],
             people,
             channels,
             content_bytes: options.content_bytes,
             drain: options.drain,
-            lanes: vec![Lane::Idle; options.connections],
+            lanes: vec![Lane::Idle; connections],
             next_pair: 0,
             next_seq: 0,
             first_seq: 0,

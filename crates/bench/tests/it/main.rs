@@ -2,7 +2,11 @@
 //! reports has to be true, above all when something is wrong.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod server;
 
+#[cfg(test)]
+mod auth;
 #[cfg(test)]
 mod runs;

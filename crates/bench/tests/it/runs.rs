@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::server::{Faults, Server};
 
-struct Outcome {
-    code: i32,
-    lines: Vec<Value>,
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) lines: Vec<Value>,
     talk: String,
 }
 
@@ -25,7 +25,7 @@ fn run(args: &str) -> anyhow::Result<Outcome> {
 }
 
 /// Runs a scenario against a server with these faults; the server's process is this one.
-fn against(faults: Faults, args: &str) -> anyhow::Result<Outcome> {
+pub(crate) fn against(faults: Faults, args: &str) -> anyhow::Result<Outcome> {
     let server = Server::start(faults);
     let pid = std::process::id();
     run(&format!(
@@ -38,7 +38,10 @@ const FAN: &str = "realtime fan1k-w1 --sockets 60 --senders 3 --seconds 0.3";
 const FAN16: &str = "realtime fan1k-w16 --sockets 60 --senders 3 --seconds 0.3";
 const DURABLE: &str = "write durable --users 3 --channels 7 --connections 8 --seconds 0.3";
 
-fn number(line: &Value, field: &str) -> u64 {
+const UNREAD: &str = "read unread200 --users 3 --connections 4 --seconds 0.3";
+const HISTORY: &str = "read history --users 3 --connections 4 --seconds 0.3";
+
+pub(crate) fn number(line: &Value, field: &str) -> u64 {
     line[field]
         .as_u64()
         .unwrap_or_else(|| panic!("{field} is {}", line[field]))
@@ -116,6 +119,26 @@ fn an_acknowledged_message_that_is_not_stored_is_lost() {
     assert!(number(line, "lost") > 0);
     assert_eq!(number(line, "lost"), number(line, "messages") / 10);
     assert_eq!(number(line, "dup"), 0);
+}
+
+#[test]
+fn reads_are_looked_at() {
+    for (args, rooms) in [(UNREAD, 200), (HISTORY, 20)] {
+        let outcome = against(Faults::default(), args).unwrap();
+        assert_eq!(outcome.code, 0, "{args}");
+        let line = &outcome.lines[0];
+        assert!(number(line, "messages") > 4, "{line}");
+        assert_eq!((number(line, "n"), number(line, "rooms")), (4, rooms));
+        assert_eq!(number(line, "lost"), 0);
+        assert!(line["p99_us"].as_f64() > Some(0.0));
+        let faults = Faults {
+            forget_message: Some(10),
+            ..Faults::default()
+        };
+        let outcome = against(faults, args).unwrap();
+        assert_eq!(outcome.code, 6, "{args}");
+        assert!(number(&outcome.lines[0], "lost") > 0, "{args}");
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serde_json::{Value, json};
 use ws::{CloseCode, Decoder, Event, Limits, Opcode, Role, encode, handshake};
 
+use crate::accounts::{AccountFaults, Accounts};
+
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 
@@ -32,6 +34,7 @@ pub(crate) struct Faults {
     pub(crate) drop_sockets: Option<u64>,
     /// Refuses IDENTIFY.
     pub(crate) refuse: bool,
+    pub(crate) accounts: AccountFaults,
 }
 
 /// Ends with its thread when dropped.
@@ -67,6 +70,7 @@ impl Server {
             messages: HashMap::new(),
             nonces: HashMap::new(),
             occasions: HashMap::new(),
+            accounts: Accounts::default(),
         };
         let thread = std::thread::spawn(move || world.run());
         Server {
@@ -102,12 +106,12 @@ struct Connection {
     closing: bool,
 }
 
-struct Request {
-    method: String,
-    path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     query: String,
     headers: Vec<(String, String)>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 struct World {
@@ -122,6 +126,7 @@ struct World {
     messages: HashMap<String, Vec<(u64, String)>>,
     nonces: HashMap<String, u64>,
     occasions: HashMap<&'static str, u64>,
+    accounts: Accounts,
 }
 
 impl World {
@@ -216,9 +221,9 @@ impl World {
         let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
         match (request.method.as_str(), path.as_slice()) {
             ("GET", ["gateway"]) => self.upgrade(index, request),
-            ("POST", ["v1", "auth", "registrations"]) => {
-                let token = format!("person{}", self.id());
-                self.answer(index, 201, &json!({ "access_token": token }));
+            (_, ["v1", ..]) | (_, [".well-known", ..]) => {
+                let reply = self.accounts.answer(&self.faults.accounts, request);
+                self.answer(index, reply.0, &reply.1);
             }
             ("POST", ["api", "v10", "channels", _, "invites"]) => {
                 self.answer(index, 200, &json!({"code": "abc"}));
@@ -229,6 +234,7 @@ impl World {
             ("GET", ["api", "v10", "channels", channel, "messages"]) => {
                 self.on_history(index, channel, &request.query);
             }
+            ("GET", ["api", "v10", "users", "@me", "read-states"]) => self.on_states(index),
             ("POST" | "PUT" | "PATCH", ["api", "v10", ..]) => {
                 let id = self.id().to_string();
                 self.answer(index, 200, &json!({ "id": id }));
@@ -239,10 +245,7 @@ impl World {
 
     fn on_message(&mut self, index: usize, channel: &str, request: &Request) {
         let authorization = &header(request, "authorization");
-        assert!(
-            authorization.starts_with("Bearer person"),
-            "{authorization}"
-        );
+        assert!(authorization.starts_with("Bearer eyJ"), "{authorization}");
         assert_eq!(request.body["enforce_nonce"], true);
         if self.due("throttle", self.faults.throttle) {
             return self.answer(index, 429, &json!({"retry_after": 0.01}));
@@ -307,12 +310,23 @@ impl World {
         let mut page: Vec<_> = stored.into_iter().filter(|(id, _)| *id < before).collect();
         page.sort_unstable();
         page.reverse();
-        page.truncate(100);
+        page.truncate(if query.contains("limit=50") { 50 } else { 100 });
         let page: Vec<Value> = page
             .into_iter()
             .map(|(id, content)| json!({"id": id.to_string(), "content": content}))
             .collect();
         self.answer(index, 200, &Value::Array(page));
+    }
+
+    fn on_states(&mut self, index: usize) {
+        let stored = self
+            .messages
+            .iter()
+            .filter(|(_, stored)| !stored.is_empty());
+        let items: Vec<Value> = stored
+            .map(|(channel, stored)| json!({"channel_id": channel, "unread_count": stored.len()}))
+            .collect();
+        self.answer(index, 200, &json!({ "items": items }));
     }
 
     fn upgrade(&mut self, index: usize, request: &Request) {
@@ -349,7 +363,7 @@ impl World {
                 connection.closing = true;
             }
             2 => {
-                assert!(frame["d"]["token"].as_str().unwrap().starts_with("person"));
+                assert!(frame["d"]["token"].as_str().unwrap().starts_with("eyJ"));
                 self.identified += 1;
                 if let Some(connection) = self.connections.get_mut(&index)
                     && let Kind::Socket { s, .. } = &mut connection.kind
@@ -446,7 +460,7 @@ impl World {
     }
 }
 
-fn header(request: &Request, name: &str) -> String {
+pub(crate) fn header(request: &Request, name: &str) -> String {
     let found = request.headers.iter().find(|(known, _)| known == name);
     found.map(|(_, value)| value.clone()).unwrap_or_default()
 }

@@ -39,8 +39,9 @@ pub(super) struct OwnPage {
     /// Only those with a lower id.
     #[serde(default)]
     before: Option<CommunityId>,
-    /// 1 to 200; 200 by default.
+    /// Rows; 200 when absent, and at most.
     #[serde(default)]
+    #[param(minimum = 0, maximum = 65535)]
     limit: Option<u16>,
 }
 

@@ -15,18 +15,21 @@ pub(super) struct MemberPage {
     /// The user after whom the page begins.
     #[serde(default)]
     after: Option<UserId>,
-    /// 1 to 1,000.
+    /// Rows; 1 when absent.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 
 /// A search by name.
 #[derive(Deserialize, IntoParams)]
 pub(super) struct MemberSearch {
-    /// The beginning of a username or nickname, at most 32 characters.
+    /// The beginning of a username or nickname.
+    #[param(max_length = 32)]
     query: String,
-    /// 1 to 1,000; 1 by default.
+    /// Rows; 1 when absent.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 

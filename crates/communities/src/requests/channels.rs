@@ -19,12 +19,14 @@ const MAX_SLOWMODE_S: i64 = 21_600;
 #[schema(as = communities::CreateChannel)]
 pub struct CreateChannel {
     /// Name, 1 to 100 characters.
+    #[schema(format = "line", min_length = 1, max_length = 100)]
     pub name: String,
     /// 0 text, 2 voice, 4 category, 5 announcements.
     #[serde(default, rename = "type")]
     pub kind: Option<i16>,
     /// What it is about, at most 1,024 characters.
     #[serde(default)]
+    #[schema(format = "lines", max_length = 1024)]
     pub topic: Option<String>,
     /// The category it stands under.
     #[serde(default)]
@@ -32,14 +34,17 @@ pub struct CreateChannel {
     /// Whether it is for adults.
     #[serde(default)]
     pub nsfw: Option<bool>,
-    /// Seconds a member waits between messages, 0 to 21,600.
+    /// Seconds a member waits between messages.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 21600)]
     pub rate_limit_per_user: Option<i32>,
     /// Order among its siblings; last when absent.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 9999)]
     pub position: Option<i32>,
     /// What it changes for roles and members.
     #[serde(default)]
+    #[schema(max_items = 500)]
     pub permission_overwrites: Option<Vec<OverwriteRequest>>,
 }
 
@@ -67,13 +72,14 @@ impl CreateChannel {
 #[schema(as = communities::UpdateChannel)]
 pub struct UpdateChannel {
     /// Name, 1 to 100 characters.
+    #[schema(format = "line", min_length = 1, max_length = 100)]
     pub name: Option<String>,
     /// Only between 0 (text) and 5 (announcements).
     #[serde(rename = "type")]
     pub kind: Option<i16>,
     /// What it is about, at most 1,024 characters; null removes it.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "lines", max_length = 1024)]
     pub topic: Option<Option<String>>,
     /// The category it stands under; null = none.
     #[serde(deserialize_with = "present")]
@@ -81,11 +87,14 @@ pub struct UpdateChannel {
     pub parent_id: Option<Option<ChannelId>>,
     /// Whether it is for adults.
     pub nsfw: Option<bool>,
-    /// Seconds a member waits between messages, 0 to 21,600.
+    /// Seconds a member waits between messages.
+    #[schema(minimum = 0, maximum = 21600)]
     pub rate_limit_per_user: Option<i32>,
     /// Order among its siblings.
+    #[schema(minimum = 0, maximum = 9999)]
     pub position: Option<i32>,
     /// Replaces all overwrites.
+    #[schema(max_items = 500)]
     pub permission_overwrites: Option<Vec<OverwriteRequest>>,
 }
 
@@ -154,6 +163,7 @@ pub struct OverwriteRequest {
     pub id: AnyId,
     /// 0 = role, 1 = member.
     #[serde(rename = "type")]
+    #[schema(minimum = 0, maximum = 1)]
     pub kind: i16,
     /// Rights given.
     #[serde(default)]
@@ -180,6 +190,7 @@ impl OverwriteRequest {
 pub struct PutOverwrite {
     /// 0 = role, 1 = member.
     #[serde(rename = "type")]
+    #[schema(minimum = 0, maximum = 1)]
     pub kind: i16,
     /// Rights given.
     #[serde(default)]

@@ -22,6 +22,7 @@ const MAX_TIMEOUT_DAYS: i64 = 28;
 pub struct RoleColours {
     /// RGB.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 16777215)]
     pub primary_color: Option<i32>,
 }
 
@@ -31,10 +32,12 @@ pub struct RoleColours {
 #[schema(as = communities::RoleRequest)]
 pub struct RoleRequest {
     /// Name, 1 to 100 characters; "new role" by default.
+    #[schema(format = "line", min_length = 1, max_length = 100)]
     pub name: Option<String>,
     /// Rights; everyone's by default.
     pub permissions: Option<Chat>,
     /// RGB, 0 = none.
+    #[schema(minimum = 0, maximum = 16777215)]
     pub color: Option<i32>,
     /// The same in the newer form.
     pub colors: Option<RoleColours>,
@@ -66,8 +69,9 @@ impl RoleRequest {
 pub struct MoveRole {
     /// The role.
     pub id: RoleId,
-    /// Its position, from 1.
+    /// Its position.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 9999)]
     pub position: Option<i32>,
 }
 
@@ -98,7 +102,7 @@ pub(crate) fn checked_moves(moves: &[MoveRole], most: usize) -> Result<()> {
 pub struct UpdateMember {
     /// Name in this community, at most 32 characters; null or empty removes it.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "line", max_length = 32)]
     pub nick: Option<Option<String>>,
     /// All roles besides everyone.
     pub roles: Option<Vec<RoleId>>,
@@ -138,9 +142,11 @@ impl UpdateMember {
 #[serde(default)]
 #[schema(as = communities::CreateInvite)]
 pub struct CreateInvite {
-    /// Seconds it lives, 0 = for ever, at most 604,800; a day by default.
+    /// Seconds it lives, 0 = for ever; a day by default.
+    #[schema(minimum = 0, maximum = 604800)]
     pub max_age: Option<i32>,
-    /// How many may join by it, 0 = any number, at most 100.
+    /// How many may join by it, 0 = any number.
+    #[schema(minimum = 0, maximum = 100)]
     pub max_uses: Option<i32>,
     /// Membership that ends with the connection; only false is possible.
     pub temporary: Option<bool>,

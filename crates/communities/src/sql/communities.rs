@@ -1,9 +1,8 @@
-//! Communities, who is in them, and the audit log.
+//! Communities and who is in them.
 
 use db::{FromRow, Result, Source, Sql, Tx};
 use jiff::Timestamp;
 use kernel::{AnyId, ChannelId, CommunityId, RoleId, UserId};
-use serde_json::Value;
 
 use crate::model::{CommunityRow, CommunitySettings};
 
@@ -21,7 +20,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &LIST_MEMBERSHIPS,
     &LIST_OWN,
     &SHARE_COMMUNITY,
-    &INSERT_AUDIT,
     &LIST_ACCESS,
     &READ_ONE_STATE,
 ];
@@ -287,41 +285,6 @@ pub(crate) async fn share_community(
     other: UserId,
 ) -> Result<bool> {
     SHARE_COMMUNITY.bind(&one).bind(&other).scalar(source).await
-}
-
-const INSERT_AUDIT: Sql = Sql::new(
-    "communities.insert_audit_entry",
-    "INSERT INTO communities.audit_entries
-       (community_id, id, actor_id, action, target_id, changes, reason)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)",
-);
-
-/// A line of the audit log.
-pub(crate) struct AuditRow {
-    pub(crate) id: AnyId,
-    pub(crate) action: i16,
-    pub(crate) target: Option<AnyId>,
-    pub(crate) changes: Option<Value>,
-}
-
-pub(crate) async fn insert_audit_entry(
-    tx: &Tx,
-    community: CommunityId,
-    actor: UserId,
-    reason: Option<&str>,
-    row: &AuditRow,
-) -> Result<()> {
-    INSERT_AUDIT
-        .bind(&community)
-        .bind(&row.id)
-        .bind(&actor)
-        .bind(&row.action)
-        .bind(&row.target)
-        .bind(&row.changes)
-        .bind(&reason)
-        .execute(tx)
-        .await
-        .map(drop)
 }
 
 /// All that decides a user's rights in one channel, read in one statement, hence of one moment.

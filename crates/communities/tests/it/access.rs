@@ -51,12 +51,8 @@ async fn access_compiled_and_snapshots_agree_for_everybody() {
         let access = world.app.access(user, &channels).await.unwrap();
         assert_eq!(access.len(), 3, "rights tell, not absence");
         let class = world.app.memberships(user).await.unwrap()[0].class;
-        let by_class = &compiled
-            .classes
-            .iter()
-            .find(|(id, _)| *id == class)
-            .unwrap()
-            .1;
+        let mut classes = compiled.classes.iter();
+        let by_class = &classes.find(|of| of.class == class).unwrap().channels;
         let own = compiled.members.iter().find(|(id, _)| *id == user);
         let snapshot = world
             .app
@@ -282,7 +278,8 @@ async fn a_deleted_channel_stays_compiled_for_an_hour() {
         let app = world.app.clone();
         async move {
             let compiled = app.compiled(community).await.unwrap().unwrap();
-            compiled.classes[0].1.iter().any(|(id, _)| *id == channel)
+            let rights = &compiled.classes[0].channels;
+            rights.iter().any(|(id, _)| *id == channel)
         }
     };
     assert!(knows(channels[1]).await);

@@ -293,8 +293,17 @@ impl World {
         self.follower.follow(topics).await.unwrap();
     }
 
-    /// All that was told since the last time.
+    /// All that was told since the last time, but for entries of the audit log, which stand beside
+    /// what they are about: [`Self::heard_all`].
     pub(crate) fn heard(&mut self) -> Vec<Heard> {
+        let is_entry = |heard: &Heard| matches!(heard, Heard::Event(name, ..) if name == "GUILD_AUDIT_LOG_ENTRY_CREATE");
+        let mut all = self.heard_all();
+        all.retain(|heard| !is_entry(heard));
+        all
+    }
+
+    /// All that was told since the last time.
+    pub(crate) fn heard_all(&mut self) -> Vec<Heard> {
         let mut all = Vec::new();
         while let Some(delivery) = self.deliveries.try_next() {
             let record = &delivery.record;

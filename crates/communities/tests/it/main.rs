@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod audit_log;
+#[cfg(test)]
 mod bots;
 #[cfg(test)]
 mod channels;

@@ -42,6 +42,7 @@ DELETE /guilds/{guild_id}/bans/{user_id}                    -      404/10004  40
 POST   /channels/{channel_id}/invites                       empty  404/10003  403
 GET    /channels/{channel_id}/invites                       -      404/10003  403
 GET    /guilds/{guild_id}/invites                           -      404/10004  403
+GET    /guilds/{guild_id}/audit-logs                        -      404/10004  403
 DELETE /invites/{code}                                      -      404/10006  403
 POST   /invites/{code}                                      -      200        own
 DELETE /users/@me/guilds/{guild_id}                         -      204        own

@@ -27,7 +27,9 @@ const FILL: &str = "
     INSERT INTO communities.reports (id, community_id, reporter_id, reason, created_at) VALUES (1, 1, 7777777001, 'spam', now());
     INSERT INTO communities.templates (code, community_id, creator_id, name, content, created_at, updated_at)
     VALUES ('t', 1, 7777777001, 'x', '{}', now(), now());
-    INSERT INTO communities.audit_entries (community_id, id, actor_id, action) VALUES (1, 1, 7777777001, 1);";
+    INSERT INTO communities.audit_entries (community_id, id, actor_id, action, target_id, changes, reason)
+    VALUES (1, 1, 7777777001, 1, NULL, '[]', 'the fair'),
+           (1, 2, 5, 24, 7777777001, '[{\"key\": \"nick\", \"new_value\": \"Ayşe\"}]', 'Ayşe asked');";
 
 #[tokio::test]
 async fn every_column_is_declared() {
@@ -61,6 +63,12 @@ async fn s20_an_erased_user_leaves_nothing_but_an_id() {
     );
     let counts: Vec<i32> = COUNTS.scalars(&world.admin).await.unwrap();
     assert_eq!(counts, [1, 1], "once, although the event came twice");
+    const REASONS: db::Sql = db::Sql::new(
+        "test.reasons",
+        "SELECT reason FROM communities.audit_entries ORDER BY id",
+    );
+    let reasons: Vec<Option<String>> = REASONS.scalars(&world.admin).await.unwrap();
+    assert_eq!(reasons, [Some("the fair".to_owned()), None]);
     const ANSWERS: db::Sql = db::Sql::new(
         "test.answers",
         "SELECT data FROM communities.outbox WHERE type = 'communities.user_erased.v1'",

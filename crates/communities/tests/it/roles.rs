@@ -308,7 +308,7 @@ async fn giving_a_role_changes_one_members_class() {
         compiled
             .classes
             .iter()
-            .map(|(class, _)| *class)
+            .map(|rights| rights.class)
             .collect::<Vec<_>>(),
         [0]
     );

@@ -27,38 +27,62 @@ pub(super) enum Act {
 pub(super) enum Subject {
     /// The column holds the person's id.
     Column(String),
-    /// The column names a row of another table, which holds it.
+    /// The columns name a row of another table, which holds it: one is the row's id, several stand
+    /// there under the same names.
     Through {
-        column: String,
+        columns: Vec<String>,
         table: String,
         owner: String,
     },
 }
 
 impl Subject {
-    pub(super) fn condition(&self, schema: &str) -> String {
+    fn condition(&self, schema: &str) -> String {
         match self {
             Subject::Column(column) => format!("{column} = $1"),
             Subject::Through {
-                column,
+                columns,
                 table,
                 owner,
-            } => format!("{column} IN (SELECT o.id FROM {schema}.{table} o WHERE o.{owner} = $1)"),
+            } => {
+                let keys = match columns.as_slice() {
+                    [_one] => "o.id".to_owned(),
+                    several => format!("o.{}", several.join(", o.")),
+                };
+                let columns = columns.join(", ");
+                let rows = format!("SELECT {keys} FROM {schema}.{table} o WHERE o.{owner} = $1");
+                format!("({columns}) IN ({rows})")
+            }
         }
     }
+}
+
+/// The rows of any of the subjects.
+pub(super) fn any_of<'a>(subjects: impl Iterator<Item = &'a Subject>, schema: &str) -> String {
+    let conditions: Vec<String> = subjects.map(|one| one.condition(schema)).collect();
+    conditions.join(" OR ")
 }
 
 #[derive(Debug)]
 pub(super) struct RawColumn {
     pub(super) name: String,
     pub(super) export: bool,
-    pub(super) refers: bool,
+    /// The SQL expression an export shows in its place.
+    pub(super) shown: Option<String>,
+    /// The column whose value says when `act` is done; otherwise it is done to the subject's rows.
+    pub(super) judged_by: Option<String>,
     pub(super) act: Act,
     /// Whether the column says itself what becomes of it; otherwise its row does.
     own: bool,
 }
 
 impl RawColumn {
+    /// Whether an erasure leaves values of the person's rows behind.
+    pub(super) fn is_kept(&self) -> bool {
+        let of_another = |other: &String| *other != self.name;
+        self.act == Act::Keep || self.judged_by.as_ref().is_some_and(of_another)
+    }
+
     /// The SQL expression an erasure sets it to; none when it stays.
     pub(super) fn becomes(&self) -> Option<&str> {
         match &self.act {
@@ -73,6 +97,8 @@ impl RawColumn {
 pub(super) struct RawTable {
     pub(super) name: String,
     pub(super) subjects: Vec<Subject>,
+    /// Those of rows that are somebody else's: erased alike, never exported.
+    pub(super) about: Vec<Subject>,
     pub(super) page: Option<String>,
     pub(super) columns: Vec<RawColumn>,
     row: Option<Act>,
@@ -129,12 +155,11 @@ fn line_of(tables: &mut Vec<RawTable>, in_columns: &mut bool, line: &str) -> Res
         "subject" => {
             let text = quoted(value)?;
             table.impersonal = text == "none";
-            table.subjects = if table.impersonal {
-                Vec::new()
-            } else {
-                text.split(',').map(subject).collect::<Result<_, _>>()?
-            };
+            if !table.impersonal {
+                table.subjects = subjects(&text)?;
+            }
         }
+        "about" => table.about = subjects(&quoted(value)?)?,
         "page" => table.page = Some(plain(&quoted(value)?)?),
         "row" => table.row = act(&pairs(value)?)?,
         other => return Err(format!("{other} is no key of a table")),
@@ -167,10 +192,10 @@ fn header_of(tables: &mut Vec<RawTable>, in_columns: &mut bool, name: &str) -> R
 /// Gives columns without a word of their own that of their row, and checks the whole.
 fn finish(table: &mut RawTable) -> Result<(), String> {
     if table.impersonal {
-        return if table.columns.is_empty() {
+        return if table.columns.is_empty() && table.about.is_empty() {
             Ok(())
         } else {
-            Err("a table without a subject lists no columns".to_owned())
+            Err("a table without a subject lists no columns and is about nobody".to_owned())
         };
     }
     if table.subjects.is_empty() {
@@ -194,9 +219,20 @@ fn column(name: String, pairs: &Pairs) -> Result<RawColumn, String> {
         Some(other) => Err(format!("{key} is true or false, not {other}")),
     };
     let act = act(pairs)?;
+    let judged_by = match (truth("refers")?.unwrap_or(false), pairs.get("of")) {
+        (false, None) => None,
+        (true, None) => Some(name.clone()),
+        (true, Some(_)) => return Err("it refers to somebody by itself or by `of`".to_owned()),
+        (false, Some(other)) if pairs.contains_key("law") => Some(plain(other)?),
+        (false, Some(_)) => return Err("a law says why `of` leaves the rest".to_owned()),
+    };
+    if judged_by.is_some() && matches!(act, None | Some(Act::Keep)) {
+        return Err(format!("what becomes of {name} then?"));
+    }
     Ok(RawColumn {
         export: truth("export")?.ok_or_else(|| format!("is {name} exported?"))?,
-        refers: truth("refers")?.unwrap_or(false),
+        shown: pairs.get("shown").cloned(),
+        judged_by,
         own: act.is_some(),
         act: act.unwrap_or(Act::Keep),
         name,
@@ -217,13 +253,20 @@ fn act(pairs: &Pairs) -> Result<Option<Act>, String> {
     }
 }
 
+fn subjects(text: &str) -> Result<Vec<Subject>, String> {
+    text.split(',').map(subject).collect()
+}
+
 fn subject(text: &str) -> Result<Subject, String> {
-    let Some((column, owner)) = text.split_once("->") else {
+    let Some((columns, owner)) = text.split_once("->") else {
         return plain(text.trim()).map(Subject::Column);
     };
     let (table, owner) = owner.split_once('.').ok_or("-> names table.column")?;
     Ok(Subject::Through {
-        column: plain(column.trim())?,
+        columns: columns
+            .split('&')
+            .map(|column| plain(column.trim()))
+            .collect::<Result<_, _>>()?,
         table: plain(table.trim())?,
         owner: plain(owner.trim())?,
     })

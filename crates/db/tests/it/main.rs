@@ -17,6 +17,8 @@ mod pgbouncer;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+mod private_nodes;
+#[cfg(test)]
 mod private_pg;
 #[cfg(test)]
 mod private_ways;

@@ -55,10 +55,13 @@ pub(super) fn routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyRequest {
     /// Tells it from the other keys.
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     name: String,
     /// What it may be used for: `profile:read`, `profile:write`, `users:read`.
+    #[schema(min_items = 1)]
     scopes: Vec<String>,
-    /// 1 to 365; 90 when absent.
+    /// 90 when absent.
+    #[schema(minimum = 1, maximum = 365)]
     expires_in_days: Option<u16>,
 }
 

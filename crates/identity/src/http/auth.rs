@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use contracts::Credentials as _;
 use kernel::UserId;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -22,6 +21,7 @@ use crate::login::{LogoutBy, LogoutScope};
 use crate::metrics_table::count_login;
 use crate::model::DeviceInfo;
 use crate::registration::{Consent, Registered, Registration};
+use crate::ways_in::WaysIn;
 
 /// How long a verifier may keep the key set; we look again ourselves after ten minutes.
 const JWKS_MAX_AGE_S: u32 = 600;
@@ -29,13 +29,19 @@ const JWKS_MAX_AGE_S: u32 = 600;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RegistrationRequest {
+    #[schema(format = "email", max_length = 254)]
     email: String,
-    #[schema(value_type = String)]
+    /// 8 to 256 characters, and not one that is easy to guess.
+    #[schema(value_type = String, min_length = 8, max_length = 256)]
     password: SecretString,
+    #[schema(pattern = "^[a-z0-9_.]{2,32}$")]
     username: String,
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     display_name: String,
+    #[schema(pattern = "^(tr|en)$")]
     locale: Option<String>,
     #[serde(default)]
+    #[schema(max_items = 16)]
     consents: Vec<Consent>,
     device: Option<DeviceInfo>,
     #[serde(default)]
@@ -48,10 +54,14 @@ pub(super) struct SetupRequest {
     /// The part of the set-up link behind `#`.
     #[schema(value_type = String)]
     token: SecretString,
+    #[schema(format = "email", max_length = 254)]
     email: String,
+    #[schema(pattern = "^[a-z0-9_.]{2,32}$")]
     username: String,
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     display_name: String,
-    #[schema(value_type = String)]
+    /// 8 to 256 characters, and not one that is easy to guess.
+    #[schema(value_type = String, min_length = 8, max_length = 256)]
     password: SecretString,
     device: Option<DeviceInfo>,
     #[serde(default)]
@@ -79,6 +89,7 @@ pub(super) struct LoginRequest {
 pub(super) struct RefreshRequest {
     refresh_token: String,
     /// The client's random name for this exchange, 16 to 64 characters.
+    #[schema(pattern = "^[!-~]{16,64}$")]
     attempt_id: Option<String>,
 }
 
@@ -274,8 +285,12 @@ pub(super) async fn csrf(
     Ok(Json(CsrfResponse { csrf_token }))
 }
 
+pub(super) async fn methods(State(identity): Shared, _: Public) -> Json<WaysIn> {
+    Json(identity.ways_in())
+}
+
 pub(super) async fn jwks(State(identity): Shared, _: Public) -> Result<Response> {
-    let keys = identity.keys().await?;
+    let keys = identity.keys.set().await?.published();
     let keys = keys
         .into_iter()
         .map(|key| Jwk {

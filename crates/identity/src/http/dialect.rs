@@ -44,6 +44,7 @@ impl CurrentUser {
 
 #[derive(Deserialize, ToSchema)]
 pub(super) struct CurrentUserRequest {
+    #[schema(pattern = "^[a-z0-9_.]{2,32}$")]
     username: Option<String>,
 }
 

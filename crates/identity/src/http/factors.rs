@@ -153,8 +153,8 @@ pub(super) struct CodeRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PinRequest {
-    /// 6 to 20 digits.
-    #[schema(value_type = String)]
+    /// 6 to 20 digits, not all in a row.
+    #[schema(value_type = String, pattern = "^[0-9]{6,20}$")]
     pin: SecretString,
 }
 
@@ -162,8 +162,10 @@ pub(super) struct PinRequest {
 pub(super) struct TotpResponse {
     /// To be typed into the app.
     secret: String,
-    /// To be opened by the app or shown as a picture.
+    /// To be opened by the app.
     otpauth_uri: String,
+    /// The same as a QR code, to be scanned by the app: an SVG picture.
+    qr_svg: String,
 }
 
 /// Shown once; only their hashes are kept.
@@ -214,6 +216,7 @@ pub(super) async fn begin_totp(
     Ok(Created(TotpResponse {
         secret: new.secret.expose_secret().to_owned(),
         otpauth_uri: new.otpauth_uri.expose_secret().to_owned(),
+        qr_svg: new.qr_svg.expose_secret().to_owned(),
     }))
 }
 

@@ -63,7 +63,7 @@ fn caller_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
         Doc::new(summary)
             .step_up()
             .describe("With a code that was sent to the new one for `verify_contact`. Whoever reads what comes to the old one is told.")
-            .body::<ContactRequest>()
+            .body::<ReplacedContact>()
             .returns_nothing(204)
             .errors(&[&error::OTP_INVALID, &error::CONTACT_TAKEN, &error::BUSY, &FORBIDDEN])
     };
@@ -84,6 +84,7 @@ pub(super) struct ConfirmRequest {
     /// The part of the link behind `#`.
     #[schema(value_type = String)]
     token: SecretString,
+    #[schema(pattern = "^[a-z0-9_.]{2,32}$")]
     username: Option<String>,
     device: Option<DeviceInfo>,
     #[serde(default)]
@@ -93,6 +94,7 @@ pub(super) struct ConfirmRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MagicRequest {
+    #[schema(format = "email", max_length = 254)]
     email: String,
 }
 
@@ -120,13 +122,14 @@ pub(super) struct NewPasswordRequest {
     /// The part of the link behind `#`.
     #[schema(value_type = String)]
     token: SecretString,
-    #[schema(value_type = String)]
+    /// 8 to 256 characters, and not one that is easy to guess.
+    #[schema(value_type = String, min_length = 8, max_length = 256)]
     new_password: SecretString,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ContactRequest {
+pub(super) struct ReplacedContact {
     handle: String,
     #[schema(value_type = String)]
     otp_code: SecretString,
@@ -135,7 +138,7 @@ pub(super) struct ContactRequest {
 /// With what somebody proves again who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Method {
+enum StepUpMethod {
     Password,
     Otp,
     Totp,
@@ -146,7 +149,7 @@ enum Method {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StepUpRequest {
-    method: Method,
+    method: StepUpMethod,
     #[schema(value_type = Option<String>)]
     password: Option<SecretString>,
     handle: Option<String>,
@@ -232,25 +235,30 @@ async fn reset(
 async fn change_phone(
     State(identity): Shared,
     caller: Caller,
-    Json(request): Json<ContactRequest>,
+    Json(request): Json<ReplacedContact>,
 ) -> Result<NoContent> {
-    let (handle, code) = (&request.handle, &request.otp_code);
-    identity
-        .change_contact(&caller, ContactKind::Phone, handle, code)
-        .await?;
-    Ok(NoContent)
+    request.change(&identity, &caller, ContactKind::Phone).await
 }
 
 async fn change_email(
     State(identity): Shared,
     caller: Caller,
-    Json(request): Json<ContactRequest>,
+    Json(request): Json<ReplacedContact>,
 ) -> Result<NoContent> {
-    let (handle, code) = (&request.handle, &request.otp_code);
-    identity
-        .change_contact(&caller, ContactKind::Email, handle, code)
-        .await?;
-    Ok(NoContent)
+    request.change(&identity, &caller, ContactKind::Email).await
+}
+
+impl ReplacedContact {
+    async fn change(
+        self,
+        identity: &Identity,
+        caller: &kernel::Caller,
+        kind: ContactKind,
+    ) -> Result<NoContent> {
+        let (handle, code) = (&self.handle, &self.otp_code);
+        identity.change_contact(caller, kind, handle, code).await?;
+        Ok(NoContent)
+    }
 }
 
 async fn step_up(
@@ -279,14 +287,14 @@ impl StepUpRequest {
     fn again(self) -> std::result::Result<Again, Error> {
         let code = || needed("/code", self.code);
         Ok(match self.method {
-            Method::Password => Again::Password(needed("/password", self.password)?),
-            Method::Otp => Again::Otp {
+            StepUpMethod::Password => Again::Password(needed("/password", self.password)?),
+            StepUpMethod::Otp => Again::Otp {
                 handle: needed("/handle", self.handle)?,
                 code: code()?,
             },
-            Method::Totp => Again::Second(Proof::Totp(code()?)),
-            Method::Recovery => Again::Second(Proof::Recovery(code()?)),
-            Method::Passkey => Again::Second(Proof::Passkey(Answer {
+            StepUpMethod::Totp => Again::Second(Proof::Totp(code()?)),
+            StepUpMethod::Recovery => Again::Second(Proof::Recovery(code()?)),
+            StepUpMethod::Passkey => Again::Second(Proof::Passkey(Answer {
                 challenge_id: needed("/challenge_id", self.challenge_id)?,
                 credential: needed("/credential", self.credential)?,
             })),

@@ -39,11 +39,9 @@ pub(super) fn routes(routes: Table) -> Table {
             .errors(&[&error::PROVIDER_UNKNOWN, &error::OAUTH_FAILED, &error::RETURN_REFUSED,
                 &error::STEP_UP_REQUIRED, &UNAUTHENTICATED, &CSRF_FAILED]))
         .get("/v1/auth/oauth/{provider}/callback", finish, public("Come back from another provider")
-            .describe("For browsers on their way. Where a second factor is asked for, `return_to` gets `mfa_token` and `methods` behind `#`.")
+            .describe("For browsers on their way, which cannot read an answer. A page of ours gets `mfa_token` and `methods` behind `#` where a second factor is asked for, and otherwise the code of what went wrong as `error`; an app gets the latter in the query. A login that nobody here began ends on the login page.")
             .query::<ReturnQuery>()
-            .returns_nothing(303)
-            .errors(&[&error::PROVIDER_UNKNOWN, &error::OAUTH_FAILED, &error::ACCOUNT_LINK_REQUIRED,
-                &error::CONTACT_TAKEN, &error::INVALID_CREDENTIALS]))
+            .returns_nothing(303))
         .post("/v1/auth/oauth/exchange", exchange, public("Exchange the code of an app for its login")
             .describe("Within 60 seconds, once, with the verifier of the `code_challenge`.")
             .body::<ExchangeRequest>()
@@ -157,13 +155,17 @@ pub(super) async fn finish(
     let mut origin = origin(meta, None, SessionKind::Cookie);
     // The provider's page leads here; the browser's cookie says that ours began.
     origin.from_own_page = true;
-    let done = identity.finish_oauth(back, &origin).await;
-    count_login("oauth", &done);
-    let done = done?;
-    let mut response = gone(StatusCode::SEE_OTHER, &done.location)?;
-    if let Some(LoggedIn::Browser(browser)) = &done.session {
-        let cookie = set_cookie(&identity, browser);
-        response.headers_mut().append(SET_COOKIE, cookie);
+    let end = identity.finish_oauth(back, &origin).await;
+    count_login("oauth", &end.outcome);
+    let mut response = gone(StatusCode::SEE_OTHER, &end.location)?;
+    match end.outcome {
+        Ok(Some(LoggedIn::Browser(browser))) => {
+            let cookie = set_cookie(&identity, &browser);
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(_) => {}
+        Err(error) if error.is_ours() => return Err(error.into()),
+        Err(error) => tracing::debug!(%error, "a login at a provider failed"),
     }
     Ok(response)
 }

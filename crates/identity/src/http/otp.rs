@@ -25,10 +25,12 @@ pub(super) struct OtpRequest {
     /// With channel `sms`: international, or as it is dialled at home.
     phone_number: Option<String>,
     /// With channel `email`.
+    #[schema(format = "email", max_length = 254)]
     email: Option<String>,
     /// What for. All but `login` need the token or cookie of a login.
     purpose: Purpose,
-    /// Language of the message, `tr` or `en`; the account's when absent.
+    /// Language of the message; the account's when absent.
+    #[schema(pattern = "^(tr|en)$")]
     locale: Option<String>,
     /// One that this device had before, also an expired one: strangers who used up the number's
     /// codes then do not matter.

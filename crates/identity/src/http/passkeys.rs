@@ -102,6 +102,7 @@ pub(super) struct PasskeyRequest {
     #[schema(value_type = Object)]
     credential: Value,
     /// A name for the list.
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     name: String,
 }
 
@@ -129,6 +130,7 @@ pub(super) struct PasskeyLoginRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NameRequest {
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     name: String,
 }
 

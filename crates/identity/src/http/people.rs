@@ -3,8 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use contracts::identity::User;
-use jiff::Timestamp;
+use contracts::relations::Relationship;
 use kernel::{Cursor, FieldError, Page, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,7 +12,7 @@ use web_kit::{Caller, Json, NoContent, Path, Query, Result};
 use super::Shared;
 use crate::contacts::{Contact, Match, Named};
 use crate::error::Error;
-use crate::relations::{Tie, Wish, bond_of, dialect_type};
+use crate::relations::{Tie, Wish};
 use crate::visibility::{Privacy, PrivacyChange};
 
 #[derive(Deserialize, ToSchema)]
@@ -48,6 +47,7 @@ impl ContactRequest {
 #[serde(deny_unknown_fields)]
 pub(super) struct MatchRequest {
     /// Up to 100, each with its country code. They are compared and forgotten.
+    #[schema(max_items = 100)]
     phone_numbers: Vec<String>,
 }
 
@@ -70,9 +70,10 @@ pub(super) struct FriendRequest {
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     /// Where the page begins, from the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Cursor>,
-    /// 1 to 100 rows; 50 when absent.
+    /// Rows; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
 }
 
@@ -215,25 +216,12 @@ pub(super) async fn change_privacy(
     Ok(Json(identity.change_privacy(&caller, change).await?))
 }
 
-/// A friend, a request or a block in the dialect's form.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Relationship {
-    id: UserId,
-    /// 1 = friend, 2 = blocked, 3 = asks, 4 = was asked.
-    #[serde(rename = "type")]
-    kind: u8,
-    nickname: Option<String>,
-    user: User,
-    #[serde(with = "kernel::time::dialect_form")]
-    #[schema(value_type = String, format = DateTime)]
-    since: Timestamp,
-}
-
 /// What a client wants with a user it names by id; unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct RelationshipRequest {
     /// 2 = block; anything else asks for friendship, or accepts.
     #[serde(rename = "type")]
+    #[schema(minimum = 0, maximum = 255)]
     kind: Option<u8>,
 }
 
@@ -247,20 +235,7 @@ pub(super) async fn relationships(
     State(identity): Shared,
     caller: Caller,
 ) -> Result<Json<Vec<Relationship>>> {
-    let rows = identity.bonds(&caller).await?;
-    let ids: Vec<UserId> = rows.iter().map(|row| row.other_id).collect();
-    let users = identity.chat_users(&ids).await?;
-    let shown = rows.into_iter().filter_map(|row| {
-        let user = users.iter().find(|user| user.id == row.other_id)?;
-        Some(Relationship {
-            id: row.other_id,
-            kind: dialect_type(bond_of(&row.kind)?),
-            nickname: None,
-            user: user.clone(),
-            since: row.since,
-        })
-    });
-    Ok(Json(shown.collect()))
+    Ok(Json(identity.relationships_of(&caller).await?))
 }
 
 pub(super) async fn put_relationship(

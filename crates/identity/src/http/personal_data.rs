@@ -8,8 +8,8 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CON
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use kernel::AnyId;
 use kernel::failure::NOT_FOUND;
+use kernel::{AnyId, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web_kit::{Caller, Doc, Json, NoContent, Path, Result, Routes};
@@ -30,6 +30,13 @@ pub(super) fn routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
                 .step_up()
                 .returns::<Export>(202)
                 .errors(&[&error::EXPORT_RUNNING]),
+        )
+        .get(
+            "/v1/users/@me/exports",
+            list_exports,
+            own("List one's own exports")
+                .describe("Those of the last month, the newest first; at most 100.")
+                .returns_page::<Export>(200),
         )
         .get(
             "/v1/users/@me/exports/{export_id}",
@@ -80,6 +87,13 @@ pub(super) struct ErasureResponse {
 async fn request_export(State(identity): Shared, caller: Caller) -> Result<Response> {
     let export = identity.request_export(&caller).await?;
     Ok((StatusCode::ACCEPTED, Json(export)).into_response())
+}
+
+async fn list_exports(State(identity): Shared, caller: Caller) -> Result<Json<Page<Export>>> {
+    Ok(Json(Page {
+        items: identity.list_exports(&caller).await?,
+        next_cursor: None,
+    }))
 }
 
 async fn find_export(

@@ -77,9 +77,10 @@ pub(super) struct SearchQuery {
     /// 2 to 254 characters.
     query: String,
     /// Where the page begins, from the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Cursor>,
-    /// 1 to 100 rows; 50 when absent.
+    /// Rows; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
 }
 
@@ -87,9 +88,10 @@ pub(super) struct SearchQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
     /// Where the page begins, from the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Cursor>,
-    /// 1 to 100 rows; 50 when absent.
+    /// Rows; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
 }
 

@@ -21,12 +21,15 @@ const MAX_CARDS: usize = 100;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProfileRequest {
+    #[schema(pattern = "^[a-z0-9_.]{2,32}$")]
     username: Option<String>,
+    #[schema(format = "line", min_length = 1, max_length = 64)]
     display_name: Option<String>,
     /// Null empties it; absent leaves it.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "lines", max_length = 500)]
     about: Option<Option<String>>,
+    #[schema(pattern = "^(tr|en)$")]
     locale: Option<String>,
 }
 
@@ -42,7 +45,8 @@ fn present<'de, D: Deserializer<'de>>(
 pub(super) struct PasswordRequest {
     #[schema(value_type = Option<String>)]
     current_password: Option<SecretString>,
-    #[schema(value_type = String)]
+    /// 8 to 256 characters, and not one that is easy to guess.
+    #[schema(value_type = String, min_length = 8, max_length = 256)]
     new_password: SecretString,
     /// Whether the other devices are signed out.
     #[serde(default)]
@@ -53,9 +57,10 @@ pub(super) struct PasswordRequest {
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
     /// Where the page begins, from the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Cursor>,
-    /// 1 to 100 rows; 50 when absent.
+    /// Rows; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u16>,
 }
 
@@ -63,6 +68,7 @@ pub(super) struct PageQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct CardsQuery {
     /// Up to 100 ids, separated by commas.
+    #[param(pattern = "^[0-8]?[0-9]{1,18}(,[0-8]?[0-9]{1,18}){0,99}$")]
     ids: String,
 }
 

@@ -254,24 +254,41 @@ pub(crate) async fn use_cookie(
         .await
 }
 
+/// The cookie of a browser session that has another one now.
+#[derive(FromRow)]
+pub(crate) struct Replaced {
+    /// Its hash.
+    pub(crate) hash: Vec<u8>,
+    /// How many seconds the session has left.
+    pub(crate) seconds_left: i64,
+}
+
 // A stolen cookie of before is worth nothing after a change of rights.
 const REPLACE_COOKIE: Sql = Sql::new(
     "identity.replace_cookie",
-    "UPDATE identity.user_devices
+    "WITH old AS (
+       SELECT d.id, d.refresh_token_hash
+         FROM identity.user_devices d
+        WHERE d.id = $1
+          AND d.kind = 'browser'
+          AND d.revoked_at IS NULL
+          FOR UPDATE)
+     UPDATE identity.user_devices d
         SET refresh_token_hash = $2
-      WHERE id = $1
-        AND kind = 'browser'
-        AND revoked_at IS NULL
-     RETURNING extract(epoch FROM absolute_expires_at - now())::bigint",
-);
+       FROM old o
+      WHERE d.id = o.id
+     RETURNING o.refresh_token_hash AS hash,
+               extract(epoch FROM d.absolute_expires_at - now())::bigint AS seconds_left",
+)
+.returning::<Replaced>();
 
-/// Gives a browser session a new cookie; how many seconds it has left, none when it is over.
-pub(crate) async fn replace_cookie(tx: &Tx, device: DeviceId, hash: &[u8]) -> Result<Option<i64>> {
-    REPLACE_COOKIE
-        .bind(&device)
-        .bind(&hash)
-        .optional_scalar(tx)
-        .await
+/// Gives a browser session a new cookie; the one before, none when the session is over.
+pub(crate) async fn replace_cookie(
+    tx: &Tx,
+    device: DeviceId,
+    hash: &[u8],
+) -> Result<Option<Replaced>> {
+    REPLACE_COOKIE.bind(&device).bind(&hash).optional(tx).await
 }
 
 const PROVE: Sql = Sql::new(

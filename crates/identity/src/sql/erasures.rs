@@ -1,42 +1,53 @@
 //! Statements on `erasures` and `erasure_acks`.
 
-use db::{Db, FromRow, Result, Sql, Tx};
+use db::{Db, FromRow, Result, Source, Sql, Tx};
 use jiff::Timestamp;
 use kernel::{AnyId, UserId};
 
-// By the unique index on the erasures of a user that wait or run. The second part finds what was
-// there before; both see the rows as they were, so exactly one gives a row.
+// By the unique index on the erasures of a user that wait or run.
 const INSERT: Sql = Sql::new(
     "identity.insert_erasure",
-    "WITH made AS (
-       INSERT INTO identity.erasures (id, user_id, state, due_at, created_at)
-       VALUES ($1, $2, 'waiting', $3, $4)
-       ON CONFLICT (user_id) WHERE state IN ('waiting', 'running') DO NOTHING
-       RETURNING due_at)
-     SELECT due_at FROM made
-      UNION ALL
-     SELECT e.due_at
-       FROM identity.erasures e
-      WHERE e.user_id = $2
-        AND e.state IN ('waiting', 'running')
-      LIMIT 1",
+    "INSERT INTO identity.erasures AS e (id, user_id, state, due_at, created_at)
+     VALUES ($1, $2, 'waiting', $3, $4)
+     ON CONFLICT (user_id) WHERE state IN ('waiting', 'running') DO UPDATE
+        SET due_at = excluded.due_at
+      WHERE e.state = 'waiting'
+        AND e.due_at > excluded.due_at",
 );
 
-/// Stores the wish to be erased, or finds it; when it is due.
+/// Stores the wish to be erased; false when there is one that is no later.
 pub(crate) async fn insert(
     tx: &Tx,
     id: AnyId,
     user: UserId,
     due: Timestamp,
     at: Timestamp,
-) -> Result<Option<Timestamp>> {
-    INSERT
-        .bind(&id)
-        .bind(&user)
-        .bind(&due)
-        .bind(&at)
-        .optional_scalar(tx)
-        .await
+) -> Result<bool> {
+    let bound = INSERT.bind(&id).bind(&user).bind(&due).bind(&at);
+    Ok(bound.execute(tx).await? == 1)
+}
+
+/// An erasure that is not over.
+#[derive(FromRow)]
+pub(crate) struct Open {
+    pub(crate) id: AnyId,
+    pub(crate) state: String,
+    pub(crate) due_at: Timestamp,
+}
+
+// By the same index.
+const FIND_OPEN: Sql = Sql::new(
+    "identity.find_open_erasure",
+    "SELECT id, state, due_at
+       FROM identity.erasures
+      WHERE user_id = $1
+        AND state IN ('waiting', 'running')",
+)
+.returning::<Open>();
+
+/// The erasure of a user that waits or runs.
+pub(crate) async fn find_open(source: impl Source, user: UserId) -> Result<Option<Open>> {
+    FIND_OPEN.bind(&user).optional(source).await
 }
 
 const MARK_DELETING: Sql = Sql::new(
@@ -260,6 +271,7 @@ pub(crate) async fn is_last_admin(db: &Db, user: UserId) -> Result<bool> {
 
 pub(crate) const ALL: &[&Sql] = &[
     &INSERT,
+    &FIND_OPEN,
     &MARK_DELETING,
     &CANCEL,
     &LIST_DUE,

@@ -13,21 +13,23 @@ const INSERT: Sql = Sql::new(
 );
 
 /// Stores a wish for an export; false when one is being made.
-pub(crate) async fn insert(db: &Db, id: AnyId, user: UserId, at: Timestamp) -> Result<bool> {
-    Ok(INSERT.bind(&id).bind(&user).bind(&at).execute(db).await? == 1)
+pub(crate) async fn insert(tx: &Tx, id: AnyId, user: UserId, at: Timestamp) -> Result<bool> {
+    Ok(INSERT.bind(&id).bind(&user).bind(&at).execute(tx).await? == 1)
 }
 
 /// How far an export is.
 #[derive(FromRow)]
 pub(crate) struct Row {
+    pub(crate) id: AnyId,
     pub(crate) state: String,
     pub(crate) object_key: Option<String>,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) created_at: Timestamp,
 }
 
 const FIND: Sql = Sql::new(
     "identity.find_export",
-    "SELECT state, object_key, expires_at
+    "SELECT id, state, object_key, expires_at, created_at
        FROM identity.exports
       WHERE user_id = $1
         AND id = $2",
@@ -37,6 +39,22 @@ const FIND: Sql = Sql::new(
 /// An export of a user.
 pub(crate) async fn find(db: &Db, user: UserId, id: AnyId) -> Result<Option<Row>> {
     FIND.bind(&user).bind(&id).optional(db).await
+}
+
+// By the index exports_of_user. Rows of a month; one is made at a time.
+const LIST: Sql = Sql::new(
+    "identity.list_exports",
+    "SELECT id, state, object_key, expires_at, created_at
+       FROM identity.exports
+      WHERE user_id = $1
+      ORDER BY id DESC
+      LIMIT $2",
+)
+.returning::<Row>();
+
+/// The exports of a user, the newest first.
+pub(crate) async fn list(db: &Db, user: UserId, limit: i64) -> Result<Vec<Row>> {
+    LIST.bind(&user).bind(&limit).all(db).await
 }
 
 /// An export that this node makes now.
@@ -141,5 +159,5 @@ pub(crate) async fn keys_of(tx: &Tx, user: UserId) -> Result<Vec<String>> {
 }
 
 pub(crate) const ALL: &[&Sql] = &[
-    &INSERT, &FIND, &CLAIM, &FINISH, &FAIL, &EXPIRE, &PURGE, &KEYS_OF,
+    &INSERT, &FIND, &LIST, &CLAIM, &FINISH, &FAIL, &EXPIRE, &PURGE, &KEYS_OF,
 ];

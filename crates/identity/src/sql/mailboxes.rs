@@ -45,7 +45,8 @@ const PROVE: Sql = Sql::new(
         AND email_verified_at IS NULL",
 );
 
-/// Notes that somebody reads the letters to their address.
+/// Notes that somebody reads the letters to their address. A code may come back after a change of
+/// it; the new one is proved then, and nothing is noted.
 pub(crate) async fn prove(tx: &Tx, user: UserId, at: Timestamp) -> Result<()> {
     PROVE.bind(&user).bind(&at).execute(tx).await.map(drop)
 }

@@ -112,25 +112,17 @@ pub(crate) async fn revoke_acting(tx: &Tx, staff: UserId, reason: &str) -> Resul
     REVOKE_ACTING.bind(&staff).bind(&reason).all(tx).await
 }
 
-/// A device that was signed out.
-#[derive(FromRow)]
-pub(crate) struct Revoked {
-    pub(crate) id: DeviceId,
-    pub(crate) revoked_at: Timestamp,
-}
-
 // By the partial index on revoked_at.
 const REVOKED_SINCE: Sql = Sql::new(
     "identity.list_revoked_since",
-    "SELECT id, revoked_at
+    "SELECT id
        FROM identity.user_devices
       WHERE revoked_at >= $1",
-)
-.returning::<Revoked>();
+);
 
 /// Devices signed out since a moment.
-pub(crate) async fn revoked_since(db: &Db, since: Timestamp) -> Result<Vec<Revoked>> {
-    REVOKED_SINCE.bind(&since).all(db).await
+pub(crate) async fn revoked_since(db: &Db, since: Timestamp) -> Result<Vec<DeviceId>> {
+    REVOKED_SINCE.bind(&since).scalars(db).await
 }
 
 pub(crate) const ALL: &[&Sql] = &[

@@ -200,18 +200,20 @@ pub(crate) async fn update(
         .await
 }
 
-const DISABLE_BOT: Sql = Sql::new(
-    "identity.disable_bot",
+// Its names go as those of an erased person do: its owner's may be in them.
+const RETIRE_BOT: Sql = Sql::new(
+    "identity.retire_bot",
     "UPDATE identity.users
-        SET state = 'disabled', version = version + 1, updated_at = $2
+        SET state = 'disabled', username = 'erased_' || to_hex(id),
+            display_name = 'Deleted bot', version = version + 1, updated_at = $2
       WHERE id = $1
         AND kind = 'bot'
         AND state = 'active'",
 );
 
-/// Disables a bot; false when it is none or was disabled before.
-pub(crate) async fn disable_bot(tx: &Tx, bot: UserId, at: Timestamp) -> Result<bool> {
-    Ok(DISABLE_BOT.bind(&bot).bind(&at).execute(tx).await? == 1)
+/// Disables a bot for good; false when it is none or was disabled before.
+pub(crate) async fn retire_bot(tx: &Tx, bot: UserId, at: Timestamp) -> Result<bool> {
+    Ok(RETIRE_BOT.bind(&bot).bind(&at).execute(tx).await? == 1)
 }
 
 const FACTORS: Sql = Sql::new(
@@ -302,7 +304,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &FIND_BY_EMAIL,
     &HAS_USERNAME,
     &UPDATE,
-    &DISABLE_BOT,
+    &RETIRE_BOT,
     &FACTORS,
     &FIND_PASSWORD,
     &SET_PASSWORD,

@@ -58,6 +58,7 @@ pub(crate) fn settings() -> Settings {
         validate_address_per_minute: 100_000,
     };
     settings.otp.address_per_hour = 100_000;
+    settings.services = vec!["identity", "messaging"];
     settings
 }
 
@@ -87,7 +88,7 @@ impl OpaqueTokens for Issuers {
         self.0.take_ticket(sha256).await
     }
     async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
-        contracts::Identity::roles(&*self.0, user).await
+        self.0.roles(user).await
     }
     async fn ways_to_step_up(&self, user: UserId) -> Result<Vec<&'static str>, Failure> {
         Credentials::ways_to_step_up(&*self.0, user).await
@@ -216,7 +217,23 @@ impl House {
         self.verifier.set_keys(keys.collect());
     }
 
-    /// Devices announced as revoked since the last look; the verifier learns of them too.
+    /// Does something while the verifier's keys are looked at again whenever a token names an
+    /// unknown one, as on every node.
+    pub(crate) async fn feeding<T>(&self, work: impl Future<Output = T>) -> T {
+        let feed = async {
+            loop {
+                self.verifier.unknown_key().await;
+                self.feed_keys().await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = feed => unreachable!("it goes on for ever"),
+        }
+    }
+
+    /// Devices announced as revoked since the last look; the verifier learns of them, and of keys and
+    /// cookies that are void.
     pub(crate) async fn announced(&self) -> Vec<DeviceId> {
         let mut all = Vec::new();
         let mut deliveries = self.revoked.lock().await;
@@ -225,6 +242,9 @@ impl House {
                 Body::Control(Control::DevicesRevoked(devices)) => all.extend_from_slice(devices),
                 Body::Control(Control::ApiKeyRevoked(owner)) => {
                     self.verifier.forget_secrets(*owner)
+                }
+                Body::Control(Control::CookieReplaced(sha256)) => {
+                    self.verifier.forget_cookie(*sha256).await;
                 }
                 Body::Control(_) | Body::Dispatch(_) => {}
             }
@@ -369,6 +389,14 @@ impl Session {
             device: text("device_id"),
         }
     }
+}
+
+/// `name=value` of a cookie that was set.
+pub(crate) fn cookie(reply: &Reply, name: &str) -> Option<String> {
+    let set = reply.header("set-cookie")?;
+    let pair = set.split(';').next()?;
+    pair.starts_with(&format!("{name}="))
+        .then(|| pair.to_owned())
 }
 
 /// What an error answer says: status and code.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{House, PASSWORD, ROOT, secret, settings};
 
-fn shared(text: &str) -> Settings {
+pub(crate) fn shared(text: &str) -> Settings {
     Settings {
         signing: Signing::Hs256(secret(text)),
         ..settings()

@@ -19,6 +19,13 @@ fn access(reply: &Reply) -> &str {
     reply.json["access_token"].as_str().unwrap()
 }
 
+/// The acting came to its end, and its token with it.
+async fn is_over(house: &House, begun: &Reply) {
+    house.announced().await;
+    let me = house.get("/v1/users/@me", access(begun)).await;
+    assert_eq!(me.status, 401);
+}
+
 #[tokio::test]
 async fn s7_an_impersonation_is_listed_and_has_no_refresh_token() {
     let house = House::new().await;
@@ -78,8 +85,7 @@ async fn the_user_sees_and_ends_it() {
         .await
         .expect(204)
         .unwrap();
-    house.announced().await;
-    assert_eq!(house.get("/v1/users/@me", access(&begun)).await.status, 401);
+    is_over(&house, &begun).await;
     house
         .get("/v1/users/@me", &ayse.access)
         .await
@@ -106,8 +112,7 @@ async fn it_ends_after_a_quarter_of_an_hour_or_when_staff_stop() {
             .expect(204)
             .unwrap();
     }
-    house.announced().await;
-    assert_eq!(house.get("/v1/users/@me", access(&begun)).await.status, 401);
+    is_over(&house, &begun).await;
     let again = ask(&house, &support, &ayse).await.expect(201).unwrap();
     house.wait(15 * 60 + 31);
     assert_eq!(house.get("/v1/users/@me", access(&again)).await.status, 401);
@@ -239,9 +244,8 @@ async fn whoever_loses_the_role_stops_acting() {
         .await
         .expect(204)
         .unwrap();
-    house.announced().await;
     for begun in [&first, &second] {
-        assert_eq!(house.get("/v1/users/@me", access(begun)).await.status, 401);
+        is_over(&house, begun).await;
     }
     house
         .get("/v1/users/@me", &ayse.access)
@@ -268,8 +272,7 @@ async fn whoever_becomes_staff_is_acted_as_no_more() {
         .await
         .expect(204)
         .unwrap();
-    house.announced().await;
-    assert_eq!(house.get("/v1/users/@me", access(&begun)).await.status, 401);
+    is_over(&house, &begun).await;
 }
 
 fn with_approver() -> Settings {

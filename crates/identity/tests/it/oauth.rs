@@ -4,20 +4,20 @@ mod fake;
 
 use std::sync::Arc;
 
-use identity::{Oauth, Plain, Provider, ProviderKind, SecretIn};
+use identity::{Oauth, Plain, Provider, ProviderKind, SecretIn, Settings};
 use infra::outbound::{Bounds, Outbound, Permits};
 use kernel::Clock as _;
 use serde_json::{Value, json};
 use testkit::http::Reply;
 
-use crate::harness::{House, PASSWORD, Session, refusal, secret, settings};
+use crate::harness::{House, PASSWORD, Session, cookie, refusal, secret, settings};
 use fake::{CLIENT, Fake, Signed};
 
 const APP: &str = "com.example.app:/login";
-const VERIFIER: &str = "a verifier of an app, which has 43 characters or more";
+pub(crate) const VERIFIER: &str = "a verifier of an app, which has 43 characters or more";
 
-struct Street {
-    house: House,
+pub(crate) struct Street {
+    pub(crate) house: House,
     fake: Arc<Fake>,
 }
 
@@ -32,10 +32,14 @@ fn provider(name: &str, kind: ProviderKind) -> Provider {
 
 impl Street {
     async fn new() -> Self {
-        Box::pin(Self::built()).await
+        Self::with(settings()).await
     }
 
-    async fn built() -> Self {
+    pub(crate) async fn with(settings: Settings) -> Self {
+        Box::pin(Self::built(settings)).await
+    }
+
+    async fn built(mut settings: Settings) -> Self {
         // The provider's tokens and our judgement share one clock, which the house moves.
         let moved = Arc::new(std::sync::atomic::AtomicI64::new(0));
         let clock = Arc::clone(&moved);
@@ -51,7 +55,6 @@ impl Street {
             ..Plain::facebook()
         };
         let allowed = vec![fake.address.to_string().parse().unwrap()];
-        let mut settings = settings();
         settings.oauth = Oauth {
             providers: vec![
                 provider(
@@ -98,14 +101,14 @@ impl Street {
     }
 
     /// A whole login of a page.
-    async fn log_in(&self, provider: &str) -> Reply {
+    pub(crate) async fn log_in(&self, provider: &str) -> Reply {
         let path = format!("/v1/auth/oauth/{provider}?session=cookie&return_to=/home");
         let begun = self.begin(&path, &[]).await;
         self.back(provider, &begun).await
     }
 
     /// A whole login of an app, up to its code.
-    async fn app_code(&self) -> String {
+    pub(crate) async fn app_code(&self) -> String {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, VERIFIER.as_bytes());
         let challenge = {
             use base64::Engine as _;
@@ -121,7 +124,7 @@ impl Street {
         code.to_owned()
     }
 
-    async fn exchange(&self, code: &str, verifier: &str) -> Reply {
+    pub(crate) async fn exchange(&self, code: &str, verifier: &str) -> Reply {
         let body = json!({"code": code, "code_verifier": verifier});
         self.house.post("/v1/auth/oauth/exchange", body).await
     }
@@ -153,14 +156,6 @@ impl Begun {
             .next()
             .unwrap_or_default()
     }
-}
-
-/// `name=value` of a cookie that was set.
-fn cookie(reply: &Reply, name: &str) -> Option<String> {
-    let set = reply.header("set-cookie")?;
-    let pair = set.split(';').next()?;
-    pair.starts_with(&format!("{name}="))
-        .then(|| pair.to_owned())
 }
 
 #[tokio::test]
@@ -222,11 +217,33 @@ async fn an_app_exchanges_its_code_once_and_in_time() {
     assert_eq!(refusal(&street.exchange("nothing", VERIFIER).await), gone);
 }
 
+/// Where a browser is led whose login came to nothing; it gets no session there.
+fn told(reply: &Reply) -> &str {
+    assert_eq!(reply.status, 303, "{}", reply.json);
+    assert!(cookie(reply, "__Host-meydan_sid").is_none());
+    reply.header("location").unwrap()
+}
+
+#[tokio::test]
+async fn an_app_is_told_at_its_own_address_what_went_wrong() {
+    let street = Street::new().await;
+    let path = format!(
+        "/v1/auth/oauth/fake?return_to={APP}&code_challenge={}",
+        "a".repeat(43)
+    );
+    let begun = street.begin(&path, &[]).await;
+    let state = begun.field("state");
+    let back = format!("/v1/auth/oauth/fake/callback?state={state}&error=access_denied");
+    let reply = street.get(&back, &[("cookie", &begun.cookie)]).await;
+    assert_eq!(told(&reply), format!("{APP}?error=OAUTH_FAILED"));
+}
+
 #[tokio::test]
 async fn a_login_belongs_to_one_browser_one_provider_and_one_return() {
     let street = Street::new().await;
-    let failed = (502, "OAUTH_FAILED");
-    let path = "/v1/auth/oauth/fake?session=cookie";
+    // Where nobody here began, the login page is told; else the page that did.
+    let lost = "/auth/login#error=OAUTH_FAILED";
+    let path = "/v1/auth/oauth/fake?session=cookie&return_to=/home";
     // Another browser, with a cookie of its own or with none.
     let begun = street.begin(path, &[]).await;
     let other = street.begin(path, &[]).await;
@@ -234,26 +251,26 @@ async fn a_login_belongs_to_one_browser_one_provider_and_one_return() {
         location: begun.location.clone(),
         cookie: other.cookie.clone(),
     };
-    assert_eq!(refusal(&street.back("fake", &crossed).await), failed);
+    assert_eq!(told(&street.back("fake", &crossed).await), lost);
     // It was taken all the same.
-    assert_eq!(refusal(&street.back("fake", &begun).await), failed);
+    assert_eq!(told(&street.back("fake", &begun).await), lost);
     let begun = street.begin(path, &[]).await;
     let bare = Begun {
         cookie: "x=y".to_owned(),
         ..begun
     };
-    assert_eq!(refusal(&street.back("fake", &bare).await), failed);
+    assert_eq!(told(&street.back("fake", &bare).await), lost);
     // Another provider's door.
     let begun = street.begin(path, &[]).await;
-    assert_eq!(refusal(&street.back("other", &begun).await), failed);
+    assert_eq!(told(&street.back("other", &begun).await), lost);
     // Twice.
     let begun = street.begin(path, &[]).await;
     street.back("fake", &begun).await.expect(303).unwrap();
-    assert_eq!(refusal(&street.back("fake", &begun).await), failed);
+    assert_eq!(told(&street.back("fake", &begun).await), lost);
     // Late.
     let begun = street.begin(path, &[]).await;
     street.house.wait(600);
-    assert_eq!(refusal(&street.back("fake", &begun).await), failed);
+    assert_eq!(told(&street.back("fake", &begun).await), lost);
     // Somebody else's issuer, and a refusal.
     for extra in [
         "code=the-code&iss=https%3A%2F%2Fevil.example",
@@ -263,7 +280,7 @@ async fn a_login_belongs_to_one_browser_one_provider_and_one_return() {
         let state = begun.field("state");
         let path = format!("/v1/auth/oauth/fake/callback?state={state}&{extra}");
         let reply = street.get(&path, &[("cookie", &begun.cookie)]).await;
-        assert_eq!(refusal(&reply), failed, "{extra}");
+        assert_eq!(told(&reply), "/home#error=OAUTH_FAILED", "{extra}");
     }
     assert_eq!(street.users().await, 1);
 }
@@ -278,7 +295,7 @@ async fn a_code_of_another_login_does_not_fit_its_proof_key() {
         .fake
         .grant(&begun.field("nonce"), "another-challenge");
     let reply = street.back("fake", &begun).await;
-    assert_eq!(refusal(&reply), (502, "OAUTH_FAILED"));
+    assert_eq!(told(&reply), "/#error=OAUTH_FAILED");
 }
 
 #[tokio::test]
@@ -300,7 +317,7 @@ async fn s11_id_tokens_are_believed_only_whole() {
     for (number, change) in forgeries.into_iter().enumerate() {
         street.fake.state.lock().unwrap().change = change;
         let reply = street.log_in("fake").await;
-        assert_eq!(refusal(&reply), (502, "OAUTH_FAILED"), "forgery {number}");
+        assert_eq!(told(&reply), "/home#error=OAUTH_FAILED", "{number}");
     }
     street.fake.state.lock().unwrap().change = |_| {};
     for signed in [
@@ -311,7 +328,7 @@ async fn s11_id_tokens_are_believed_only_whole() {
     ] {
         street.fake.state.lock().unwrap().signed = signed;
         let reply = street.log_in("fake").await;
-        assert_eq!(refusal(&reply), (502, "OAUTH_FAILED"));
+        assert_eq!(told(&reply), "/home#error=OAUTH_FAILED");
     }
     assert_eq!(street.users().await, 0);
     street.fake.state.lock().unwrap().signed = Signed::Right;
@@ -332,12 +349,14 @@ async fn unknown_keys_ask_for_the_set_at_most_once_a_minute() {
     assert_eq!(asked(), 1);
     street.fake.state.lock().unwrap().signed = Signed::UnknownKey;
     for _ in 0..5 {
-        street.log_in("fake").await.expect(502).unwrap();
+        let reply = street.log_in("fake").await;
+        assert_eq!(told(&reply), "/home#error=OAUTH_FAILED");
     }
     assert_eq!(asked(), 1);
     street.house.wait(60);
     for _ in 0..5 {
-        street.log_in("fake").await.expect(502).unwrap();
+        let reply = street.log_in("fake").await;
+        assert_eq!(told(&reply), "/home#error=OAUTH_FAILED");
     }
     assert_eq!(asked(), 2);
 }
@@ -348,7 +367,7 @@ async fn an_address_alone_opens_no_account() {
     street.house.register("ayse").await;
     street.person(json!({"sub": "1", "email": "Ayse@Example.com", "email_verified": true}));
     let reply = street.log_in("fake").await;
-    assert_eq!(refusal(&reply), (409, "ACCOUNT_LINK_REQUIRED"));
+    assert_eq!(told(&reply), "/home#error=ACCOUNT_LINK_REQUIRED");
     // An address nobody proved is not looked at, and not kept.
     for unproved in [json!(false), json!(null), json!("no")] {
         street.person(json!({"sub": "2", "email": "ayse@example.com", "email_verified": unproved}));
@@ -397,7 +416,7 @@ async fn somebody_logged_in_links_a_provider_and_keeps_a_way_in() {
     // The same person there cannot be somebody else here.
     let again = street.begin(path, &[("cookie", &session), own]).await;
     let reply = street.back("fake", &again).await;
-    assert_eq!(refusal(&reply), (409, "CONTACT_TAKEN"));
+    assert_eq!(told(&reply), "/settings#error=CONTACT_TAKEN");
     let unlink = "/v1/users/@me/identities/fake";
     let gone = street
         .house
@@ -446,7 +465,7 @@ async fn a_second_factor_is_asked_for_after_a_provider_too() {
         .script("UPDATE identity.users SET state = 'disabled'")
         .await;
     let reply = street.log_in("fake").await;
-    assert_eq!(refusal(&reply), (401, "INVALID_CREDENTIALS"));
+    assert_eq!(told(&reply), "/home#error=INVALID_CREDENTIALS");
 }
 
 #[tokio::test]

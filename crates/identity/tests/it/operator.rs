@@ -1,7 +1,10 @@
 //! What the operator does without a login.
 
-use identity::{AdminOutcome, Error, Rotation};
+use identity::{AdminOutcome, Erasing, Error, Grace, Rotation};
+use jiff::SignedDuration;
 use kernel::{Clock as _, PlatformRole, UserId};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
 use std::time::Duration;
 
 use crate::harness::{House, refusal};
@@ -148,20 +151,110 @@ async fn a_stolen_key_is_given_up_and_every_token_with_it() {
     assert!(other.inspect_token(&before.access).await.unwrap().is_some());
     house.wait(31);
     assert_eq!(other.inspect_token(&before.access).await.unwrap(), None);
+    // Whoever logs in again is let in at once, although no verifier had the new key yet.
+    let again = house.log_in("ayse").await.access;
+    let path = "/v1/users/@me";
+    let me = house.feeding(house.get(path, &again)).await;
+    assert_eq!(me.status, 200);
     assert_eq!(
-        house
-            .get("/v1/users/@me", &house.log_in("ayse").await.access)
-            .await
-            .status,
+        house.feeding(house.get(path, &before.access)).await.status,
         401
     );
-    house.feed_keys().await;
-    assert_eq!(
+}
+
+#[tokio::test]
+async fn a_reset_is_sent_where_letters_go_and_handed_out_elsewhere() {
+    let (house, post) = crate::otp::house().await;
+    let session = house.register("ayse").await;
+    let ayse = id(&house, "ayse").await;
+    let identity = &house.identity;
+    let to = identity.reset_address(ayse).await.unwrap();
+    assert_eq!(to.as_deref(), Some("ayse@example.com"));
+    assert_eq!(identity.send_reset(ayse).await.unwrap(), "ayse@example.com");
+    let sent = post.next().await.token("reset");
+    let shown = identity.issue_reset(ayse).await.unwrap();
+    let confirm = async |token: &str| {
+        let body = json!({"token": token, "new_password": "yeşil bisiklet inişi"});
+        let reply = house.post("/v1/auth/password-resets/confirm", body).await;
+        reply.status.as_u16()
+    };
+    assert_eq!(confirm(&sent).await, 401, "the next link voids it");
+    assert_eq!(confirm(shown.expose_secret()).await, 204);
+    let begun = house.events("identity.reset_started.v1").await;
+    assert_eq!(begun, vec![json!({"user_id": session.user}); 2]);
+
+    house
+        .script("UPDATE identity.users SET email = NULL, email_key = NULL")
+        .await;
+    assert_eq!(identity.reset_address(ayse).await.unwrap(), None);
+    let nowhere = identity.send_reset(ayse).await.unwrap_err();
+    assert!(matches!(nowhere, Error::NotFound), "{nowhere}");
+    house
+        .script("UPDATE identity.users SET state = 'disabled'")
+        .await;
+    let disabled = identity.reset_address(ayse).await.unwrap_err();
+    assert!(matches!(disabled, Error::AccountDisabled), "{disabled}");
+    let unknown = identity.reset_address(UserId::new(1)).await.unwrap_err();
+    assert!(matches!(unknown, Error::UnknownUser), "{unknown}");
+}
+
+#[tokio::test]
+async fn without_a_post_office_a_reset_has_no_address() {
+    let house = House::new().await;
+    house.register("ayse").await;
+    let ayse = id(&house, "ayse").await;
+    assert_eq!(house.identity.reset_address(ayse).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_erasure_without_a_grace_waits_for_the_last_token_alone() {
+    let house = House::new().await;
+    let session = house.register("ayse").await;
+    let ayse = id(&house, "ayse").await;
+    let erase = async |grace| {
         house
-            .get("/v1/users/@me", &house.log_in("ayse").await.access)
+            .identity
+            .erase_for_operator(ayse, grace)
             .await
-            .status,
-        200
+            .unwrap()
+    };
+    let begun = house.clock.now();
+    let fortnight = begun + SignedDuration::from_hours(14 * 24);
+    assert_eq!(erase(Grace::Fortnight).await, Erasing::Waiting(fortnight));
+    house.wait(60);
+    assert_eq!(
+        erase(Grace::Fortnight).await,
+        Erasing::Waiting(fortnight),
+        "the sooner wish counts"
     );
-    assert_eq!(house.get("/v1/users/@me", &before.access).await.status, 401);
+    let settled = house.clock.now() + SignedDuration::from_mins(20);
+    assert_eq!(erase(Grace::None).await, Erasing::Running(settled));
+    assert_eq!(house.announced().await.len(), 1, "signed out");
+    let reply = house.get("/v1/users/@me", &session.access).await;
+    assert_eq!(reply.status, 401);
+    house.wait(20 * 60 - 1);
+    assert_eq!(erase(Grace::None).await, Erasing::Running(settled));
+    house.wait(1);
+    assert_eq!(erase(Grace::None).await, Erasing::Erased);
+    let gone = house.identity.person_named("ayse").await.unwrap_err();
+    assert!(matches!(gone, Error::UnknownUser), "{gone}");
+    let wishes = house.events("identity.erasure_requested.v1").await;
+    let dues = [fortnight, begun + SignedDuration::from_mins(1)];
+    let dues = dues.map(|due| json!({"user_id": session.user, "due_at": due.to_string()}));
+    assert_eq!(wishes, dues);
+}
+
+#[tokio::test]
+async fn what_blocks_an_erasure_blocks_the_operators_too() {
+    let house = House::new().await;
+    house.register("ayse").await;
+    let ayse = id(&house, "ayse").await;
+    let role = PlatformRole::Superadmin;
+    house.identity.grant(ayse, role).await.unwrap();
+    let blocked = house.identity.erase_for_operator(ayse, Grace::None).await;
+    let reasons = match blocked {
+        Err(Error::ErasureBlocked { reasons }) => reasons,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reasons, ["last_superadmin"]);
 }

@@ -167,10 +167,10 @@ async fn wrong_unknown_foreign_and_malformed_codes_share_one_answer() {
 
 #[tokio::test]
 async fn a_code_by_mail_reaches_proved_addresses_only_and_nobody_notices() {
-    let (house, post) = house().await;
-    house.register("ayse").await;
-    house.prove_email("ayse").await;
-    house.register("squatter").await;
+    let (house, post) = crate::links::proving().await;
+    house.join(&post, "ayse").await;
+    house.join(&post, "squatter").await;
+    house.unprove("squatter").await;
     let known = house.ask_by_email("Ayse@Example.com").await;
     let unknown = house.ask_by_email("nobody@example.com").await;
     let unproved = house.ask_by_email("squatter@example.com").await;

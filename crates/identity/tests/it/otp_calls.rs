@@ -15,7 +15,7 @@ fn from() -> From {
     }
 }
 
-fn send_otp(number: &str) -> SendOtp {
+pub(crate) fn send_otp(number: &str) -> SendOtp {
     SendOtp {
         phone_number: number.to_owned(),
         locale: None,
@@ -23,7 +23,7 @@ fn send_otp(number: &str) -> SendOtp {
     }
 }
 
-fn verify_otp(code: &str, handle: Option<&str>, second: Option<&str>) -> VerifyOtp {
+pub(crate) fn verify_otp(code: &str, handle: Option<&str>, second: Option<&str>) -> VerifyOtp {
     VerifyOtp {
         phone_number: PHONE.to_owned(),
         handle: handle.map(str::to_owned),

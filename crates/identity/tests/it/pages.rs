@@ -125,6 +125,30 @@ async fn a_page_acts_by_its_cookie_and_reads_its_csrf_token_again() {
 }
 
 #[tokio::test]
+async fn a_proof_of_who_one_is_voids_the_cookie_before_it_at_once() {
+    let house = House::new().await;
+    house.register("ayse").await;
+    let page = log_in(&house).await;
+    // The node knows the cookie, and remembers it.
+    assert!(page.is_in(&house).await);
+    let body = json!({ "method": "password", "password": PASSWORD });
+    let reply = page
+        .call(&house, "POST", "/v1/auth/step-up", Some(body))
+        .await
+        .expect(200)
+        .unwrap();
+    house.announced().await;
+    assert!(!page.is_in(&house).await);
+    let set = reply.header("set-cookie").unwrap();
+    let renewed = Page {
+        cookie: set.split(';').next().unwrap().to_owned(),
+        csrf_token: reply.json["csrf_token"].as_str().unwrap().to_owned(),
+        device: page.device,
+    };
+    assert!(renewed.is_in(&house).await);
+}
+
+#[tokio::test]
 async fn a_page_logs_out_and_its_cookie_is_dropped() {
     let house = House::new().await;
     house.register("ayse").await;

@@ -101,6 +101,8 @@ async fn fill(house: &House, ayse: &Session) {
              INSERT INTO identity.oidc_identities (provider, subject, user_id, email_at_link) VALUES ('google', '7', {id}, 'ayse@example.com');
              INSERT INTO identity.platform_roles (user_id, role) VALUES ({id}, 'moderator');
              INSERT INTO identity.relationships (user_id, other_id, kind, name) VALUES ({id}, {other}, 'friend', 'Fatoş') ON CONFLICT DO NOTHING;
+             INSERT INTO identity.relationships (user_id, other_id, kind, name) VALUES ({other}, {id}, 'friend', 'Ayşe from work')
+                 ON CONFLICT (user_id, other_id) DO UPDATE SET name = excluded.name;
              INSERT INTO identity.phone_keys (user_id, phone_hmac, kept_at) VALUES ({id}, sha256('c'), now()) ON CONFLICT DO NOTHING;
              INSERT INTO identity.phone_lookups (user_id, day, numbers) VALUES ({id}, now(), 1);
              INSERT INTO identity.privacy (user_id) VALUES ({id}) ON CONFLICT DO NOTHING;
@@ -158,6 +160,11 @@ async fn s20_an_export_holds_every_tagged_column() {
     for secret in ["argon2", "refresh_token_hash", "seed_enc", "phc"] {
         assert!(!text.contains(secret), "{secret}");
     }
+    let theirs = "from work";
+    assert!(
+        !text.contains(theirs),
+        "what others note about one is theirs"
+    );
 }
 
 /// A context that does not answer.
@@ -201,9 +208,12 @@ async fn an_export_is_its_owners_for_seven_days() {
     insta::assert_json_snapshot!(masked(asked.json.clone()), @r#"
     {
       "id": "[id]",
+      "requested_at": "[time]",
       "state": "waiting"
     }
     "#);
+    let listed = house.get(EXPORTS, &ayse.access).await;
+    assert_eq!(listed.json["items"], json!([asked.json]));
     let again = ask(&house, &ayse).await;
     assert_eq!(refusal(&again), (409, "EXPORT_RUNNING"));
     let id = asked.json["id"].as_str().unwrap();
@@ -219,6 +229,10 @@ async fn an_export_is_its_owners_for_seven_days() {
     house.identity.run_exports().await.unwrap();
     let ready = house.get(&path, &ayse.access).await.expect(200).unwrap();
     assert_eq!(ready.json["state"], "ready");
+    let listed = house.get(EXPORTS, &ayse.access).await;
+    assert_eq!(listed.json["items"], json!([ready.json]));
+    let theirs = house.get(EXPORTS, &fatma.access).await;
+    assert_eq!(theirs.json["items"], json!([]));
     let url = ready.json["url"].as_str().unwrap();
     assert!(url.ends_with(&download), "{url}");
     for path in [&path, &download] {
@@ -235,6 +249,8 @@ async fn an_export_is_its_owners_for_seven_days() {
     let ayse = house.log_in("ayse").await;
     let over = house.get(&path, &ayse.access).await.expect(200).unwrap();
     assert_eq!(over.json["state"], "expired");
+    let listed = house.get(EXPORTS, &ayse.access).await;
+    assert_eq!(listed.json["items"], json!([over.json]));
     assert!(over.json.get("url").is_none());
     assert_eq!(
         refusal(&house.get(&download, &ayse.access).await),
@@ -262,6 +278,7 @@ async fn exports_and_erasures_are_for_the_person_with_a_fresh_login() {
     let acting = begun.json["access_token"].as_str().unwrap();
     let calls = [
         ("POST", EXPORTS, Value::Null),
+        ("GET", EXPORTS, Value::Null),
         ("GET", "/v1/users/@me/exports/1", Value::Null),
         ("GET", "/v1/users/@me/exports/1/download", Value::Null),
         ("POST", ERASURE, json!({"confirm": "ayse"})),
@@ -313,6 +330,8 @@ async fn the_user_thinks_again_within_fourteen_days() {
         .expect(202)
         .unwrap();
     assert_eq!(first.json, second.json, "the first wish counts");
+    let me = house.get("/v1/users/@me", &ayse.access).await;
+    assert_eq!(me.json["erase_at"], first.json["erase_at"]);
     house.wait(14 * DAY - 120);
     house.identity.run_erasures().await.unwrap();
     let ayse = house.log_in("ayse").await;
@@ -321,6 +340,8 @@ async fn the_user_thinks_again_within_fourteen_days() {
         .await
         .expect(204)
         .unwrap();
+    let me = house.get("/v1/users/@me", &ayse.access).await;
+    assert!(me.json.get("erase_at").is_none());
     house.wait(120);
     let status = house.identity.run_erasures().await.unwrap();
     assert_eq!(status, "began 0 erasures, erased 0, 0 wait too long");

@@ -8,6 +8,11 @@ use crate::harness::{House, Session, refusal, settings};
 
 const ATTEMPT: &str = "attempt-0123456789";
 
+/// Exchanges a token that is good.
+async fn refreshed(house: &House, token: &str, attempt: Option<&str>) -> Session {
+    Session::of(&house.refresh(token, attempt).await.expect(200).unwrap())
+}
+
 #[tokio::test]
 async fn s6_one_refresh_wins_and_the_login_lives() {
     let house = House::new().await;
@@ -26,11 +31,7 @@ async fn s6_one_refresh_wins_and_the_login_lives() {
         .await
         .expect(200)
         .unwrap();
-    house
-        .refresh(&second.refresh, None)
-        .await
-        .expect(200)
-        .unwrap();
+    refreshed(&house, &second.refresh, None).await;
     assert!(house.announced().await.is_empty());
 }
 
@@ -38,20 +39,8 @@ async fn s6_one_refresh_wins_and_the_login_lives() {
 async fn s6_replay_of_a_grandparent_kills_and_the_kill_stays() {
     let house = House::new().await;
     let first = house.register("ayse").await;
-    let second = Session::of(
-        &house
-            .refresh(&first.refresh, None)
-            .await
-            .expect(200)
-            .unwrap(),
-    );
-    let third = Session::of(
-        &house
-            .refresh(&second.refresh, None)
-            .await
-            .expect(200)
-            .unwrap(),
-    );
+    let second = refreshed(&house, &first.refresh, None).await;
+    let third = refreshed(&house, &second.refresh, None).await;
     let reply = house.refresh(&first.refresh, None).await;
     assert_eq!(refusal(&reply), (401, "REFRESH_REUSED"));
     let killed = "SELECT count(*) FROM identity.user_devices WHERE revoke_reason = 'refresh_reuse'";
@@ -94,11 +83,7 @@ async fn s6_a_retry_with_the_same_attempt_is_byte_identical() {
         .await;
     assert_eq!(refusal(&other), (401, "REFRESH_ROTATED"));
     let second = Session::of(&won);
-    house
-        .refresh(&second.refresh, None)
-        .await
-        .expect(200)
-        .unwrap();
+    refreshed(&house, &second.refresh, None).await;
 }
 
 #[tokio::test]
@@ -121,13 +106,7 @@ async fn s6_without_an_attempt_nothing_is_ever_a_retry() {
     settings.reuse_grace = Duration::ZERO;
     let house = House::with(settings).await;
     let first = house.register("ayse").await;
-    let second = Session::of(
-        &house
-            .refresh(&first.refresh, None)
-            .await
-            .expect(200)
-            .unwrap(),
-    );
+    let second = refreshed(&house, &first.refresh, None).await;
     // With grace 0 every replay kills; two absent attempts are not the same attempt.
     let reply = house.refresh(&first.refresh, None).await;
     assert_eq!(refusal(&reply), (401, "REFRESH_REUSED"));
@@ -138,17 +117,8 @@ async fn s6_without_an_attempt_nothing_is_ever_a_retry() {
 async fn s6_the_attempt_of_a_grandparent_is_no_retry() {
     let house = House::new().await;
     let first = house.register("ayse").await;
-    let second = house
-        .refresh(&first.refresh, Some(ATTEMPT))
-        .await
-        .expect(200)
-        .unwrap();
-    let second = Session::of(&second);
-    house
-        .refresh(&second.refresh, Some(ATTEMPT))
-        .await
-        .expect(200)
-        .unwrap();
+    let second = refreshed(&house, &first.refresh, Some(ATTEMPT)).await;
+    refreshed(&house, &second.refresh, Some(ATTEMPT)).await;
     let reply = house.refresh(&first.refresh, Some(ATTEMPT)).await;
     assert_eq!(refusal(&reply), (401, "REFRESH_REUSED"));
 }
@@ -157,19 +127,11 @@ async fn s6_the_attempt_of_a_grandparent_is_no_retry() {
 async fn s6_after_ten_minutes_a_retry_is_reuse() {
     let house = House::new().await;
     let first = house.register("ayse").await;
-    house
-        .refresh(&first.refresh, Some(ATTEMPT))
-        .await
-        .expect(200)
-        .unwrap();
+    refreshed(&house, &first.refresh, Some(ATTEMPT)).await;
     // The classes are judged by the database's clock, so the past is moved there.
     let past = "UPDATE identity.spent_refresh SET spent_at = spent_at - interval '599 seconds'";
     house.script(past).await;
-    house
-        .refresh(&first.refresh, Some(ATTEMPT))
-        .await
-        .expect(200)
-        .unwrap();
+    refreshed(&house, &first.refresh, Some(ATTEMPT)).await;
     let past = "UPDATE identity.spent_refresh SET spent_at = spent_at - interval '2 seconds'";
     house.script(past).await;
     let reply = house.refresh(&first.refresh, Some(ATTEMPT)).await;
@@ -180,11 +142,7 @@ async fn s6_after_ten_minutes_a_retry_is_reuse() {
 async fn another_issuer_makes_a_retry_a_race() {
     let house = House::new().await;
     let first = house.register("ayse").await;
-    house
-        .refresh(&first.refresh, Some(ATTEMPT))
-        .await
-        .expect(200)
-        .unwrap();
+    refreshed(&house, &first.refresh, Some(ATTEMPT)).await;
     let changed = "UPDATE identity.user_devices SET cur_iat = cur_iat - 1";
     house.script(changed).await;
     let reply = house.refresh(&first.refresh, Some(ATTEMPT)).await;
@@ -251,15 +209,7 @@ async fn refreshes_of_one_device_are_limited() {
     let reply = house.refresh(&session.refresh, None).await;
     assert_eq!(refusal(&reply), (429, "RATE_LIMITED"));
     assert_eq!(reply.header("retry-after"), Some("2"));
-    house
-        .refresh(&other.refresh, None)
-        .await
-        .expect(200)
-        .unwrap();
+    refreshed(&house, &other.refresh, None).await;
     house.wait(2);
-    house
-        .refresh(&session.refresh, None)
-        .await
-        .expect(200)
-        .unwrap();
+    refreshed(&house, &session.refresh, None).await;
 }

@@ -32,6 +32,8 @@ async fn a_secret_counts_once_a_code_of_it_was_seen() {
         begun.json["otpauth_uri"],
         format!("otpauth://totp/Meydan%20127.0.0.1:ayse?secret={secret}&issuer=Meydan%20127.0.0.1")
     );
+    let picture = begun.json["qr_svg"].as_str().unwrap();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>"));
     // An abandoned set-up asks nobody for anything.
     house.log_in("ayse").await;
     let app = App::of(&begun);

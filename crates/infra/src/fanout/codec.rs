@@ -8,7 +8,7 @@
 //! | community, channel, version | 8 each | their flags say so |
 //! | dispatch: flags | 1 | no control flag |
 //! | name | length, UTF-8 | |
-//! | intent; author; except | 1; 8; 8 | their flags say so |
+//! | intent; needs; author; except | 1; 8; 8; 8 | their flags say so |
 //! | full_for | count, 8 each | |
 //! | data | length, bytes | |
 //! | redacted | length, bytes | its flag says so |
@@ -22,6 +22,7 @@ use std::borrow::Cow;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kernel::Id;
+use kernel::perm::Chat;
 
 use super::{Body, Control, Dispatch, FanoutError, Record, Version};
 
@@ -39,7 +40,8 @@ const INTENT: u8 = 1;
 const AUTHOR: u8 = 1 << 1;
 const EXCEPT: u8 = 1 << 2;
 const REDACTED: u8 = 1 << 3;
-const DISPATCH_FLAGS: u8 = INTENT | AUTHOR | EXCEPT | REDACTED;
+const NEEDS: u8 = 1 << 4;
+const DISPATCH_FLAGS: u8 = INTENT | AUTHOR | EXCEPT | REDACTED | NEEDS;
 
 const JOINED: u8 = 1;
 const LEFT: u8 = 2;
@@ -50,6 +52,7 @@ const CLASS_CHANGED: u8 = 6;
 const DEVICES_REVOKED: u8 = 7;
 const BOT_TOKEN_REVOKED: u8 = 8;
 const API_KEY_REVOKED: u8 = 9;
+const COOKIE_REPLACED: u8 = 10;
 
 /// More than head, names and lengths of any usual record take.
 const HEAD_BYTES: usize = 96;
@@ -135,10 +138,14 @@ fn put_dispatch(out: &mut BytesMut, dispatch: &Dispatch) {
         (AUTHOR, dispatch.author.is_some()),
         (EXCEPT, dispatch.except.is_some()),
         (REDACTED, dispatch.redacted.is_some()),
+        (NEEDS, dispatch.needs != Chat::NONE),
     ]));
     put_slice(out, dispatch.name.as_bytes());
     if let Some(intent) = dispatch.intent {
         out.put_u8(intent);
+    }
+    if dispatch.needs != Chat::NONE {
+        out.put_i64(dispatch.needs.to_stored());
     }
     put_id(out, dispatch.author);
     put_id(out, dispatch.except);
@@ -159,6 +166,11 @@ fn take_dispatch(input: &mut Input) -> Result<Dispatch, FanoutError> {
             None
         } else {
             Some(input.u8()?)
+        },
+        needs: if flags & NEEDS == 0 {
+            Chat::NONE
+        } else {
+            input.needs()?
         },
         author: input.id_if(flags, AUTHOR)?,
         except: input.id_if(flags, EXCEPT)?,
@@ -197,6 +209,10 @@ fn put_control(out: &mut BytesMut, control: &Control) {
         }
         Control::BotTokenRevoked(bot) => put_kind_and_id(out, BOT_TOKEN_REVOKED, *bot),
         Control::ApiKeyRevoked(owner) => put_kind_and_id(out, API_KEY_REVOKED, *owner),
+        Control::CookieReplaced(sha256) => {
+            out.put_u8(COOKIE_REPLACED);
+            out.put_slice(sha256);
+        }
     }
 }
 
@@ -218,6 +234,7 @@ fn take_control(input: &mut Input) -> Result<Control, FanoutError> {
         DEVICES_REVOKED => Control::DevicesRevoked(input.ids()?),
         BOT_TOKEN_REVOKED => Control::BotTokenRevoked(input.id()?),
         API_KEY_REVOKED => Control::ApiKeyRevoked(input.id()?),
+        COOKIE_REPLACED => Control::CookieReplaced(input.sha256()?),
         _ => return Err(malformed("unknown control")),
     })
 }
@@ -296,6 +313,16 @@ impl Input {
         }
     }
 
+    /// Rights; none at all have no flag, and bits that are no rights would not come back.
+    fn needs(&mut self) -> Result<Chat, FanoutError> {
+        let stored = self.i64()?;
+        let needs = Chat::from_stored(stored);
+        if needs == Chat::NONE || needs.to_stored() != stored {
+            return Err(malformed("rights that there are not"));
+        }
+        Ok(needs)
+    }
+
     fn id<K>(&mut self) -> Result<Id<K>, FanoutError> {
         self.i64().map(Id::new)
     }
@@ -315,6 +342,12 @@ impl Input {
             return Err(malformed("too short"));
         }
         (0..count).map(|_| self.id()).collect()
+    }
+
+    fn sha256(&mut self) -> Result<[u8; 32], FanoutError> {
+        let mut bytes = [0; 32];
+        self.0.try_copy_to_slice(&mut bytes).map_err(too_short)?;
+        Ok(bytes)
     }
 
     fn slice(&mut self) -> Result<Bytes, FanoutError> {

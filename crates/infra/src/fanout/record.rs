@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, DeviceId, UserId};
 
 /// One thing that happened, made once by its owner and shared by all who deliver it.
@@ -49,6 +50,9 @@ pub struct Dispatch {
     pub name: Cow<'static, str>,
     /// The bit position of the intent a client must have asked for; `None` goes to everybody.
     pub intent: Option<u8>,
+    /// The rights a member must have besides seeing the channel: in the record's channel, without
+    /// one in its community.
+    pub needs: Chat,
     /// Who caused it; always gets `data`.
     pub author: Option<UserId>,
     /// The one user who must not get it.
@@ -94,4 +98,6 @@ pub enum Control {
     BotTokenRevoked(UserId),
     /// An API key of this person is void.
     ApiKeyRevoked(UserId),
+    /// The cookie with this SHA-256 is void; its login has another one.
+    CookieReplaced([u8; 32]),
 }

@@ -1,211 +1,199 @@
-//! Changes of stored messages. Each raises the channel's `ev`, leaves a row among its events and
-//! one in the outbox.
+//! What all changes of channels have in common: counters under their locks, rows among the
+//! channel's events, system messages that tell of a change.
 
 use db::{FromRow, Source, Sql, Tx};
-use jiff::Timestamp;
-use kernel::{AnyId, ChannelId, MessageId, UserId};
+use kernel::{AnyId, ChannelId, CommunityId, MessageId, UserId};
 
-/// A message's new state, written over the state that had `expected_ev`.
-#[derive(Debug, Clone)]
-pub(crate) struct EditRow {
-    pub(crate) channel: ChannelId,
-    pub(crate) id: MessageId,
-    pub(crate) author: UserId,
-    pub(crate) expected_ev: i64,
-    pub(crate) content: Option<String>,
-    pub(crate) body: Option<String>,
-    pub(crate) flags: i32,
-    pub(crate) at: Timestamp,
-    /// The change's own id, made by us.
-    pub(crate) change: AnyId,
-}
+use crate::log::NewRow;
 
-/// A message to empty.
-#[derive(Debug, Clone)]
-pub(crate) struct DeleteRow {
-    pub(crate) channel: ChannelId,
-    pub(crate) id: MessageId,
-    pub(crate) actor: UserId,
-    pub(crate) at: Timestamp,
-    pub(crate) change: AnyId,
-}
-
-/// A change that is stored.
+/// The counters of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
-pub(crate) struct MadeChange {
+pub(crate) struct CountersRow {
+    pub(crate) id: ChannelId,
+    pub(crate) community_id: Option<CommunityId>,
+    pub(crate) last_seq: i64,
+    pub(crate) last_ev: i64,
+    pub(crate) last_message_id: Option<MessageId>,
+}
+
+/// A row among the events of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HappenedRow {
+    pub(crate) channel: ChannelId,
+    pub(crate) ev: i64,
+    /// The change.
+    pub(crate) id: AnyId,
+    pub(crate) kind: i16,
+    pub(crate) payload: String,
+}
+
+/// A system message with its numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct SaidRow {
+    pub(crate) row: NewRow,
+    pub(crate) seq: i64,
+    pub(crate) ev: i64,
+}
+
+/// What a stored change did.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub(crate) struct MadeRow {
     pub(crate) change: AnyId,
     pub(crate) ev: i64,
+    pub(crate) kind: i16,
+    pub(crate) payload: serde_json::Value,
 }
 
 pub(super) const LOCK_CHANNELS: Sql = Sql::new(
     "messaging.lock_channels",
-    "SELECT id
+    "SELECT id, community_id, last_seq, last_ev, last_message_id
 FROM messaging.channels
 WHERE id = ANY($1::bigint[]) AND deleted_at IS NULL
 ORDER BY id
 FOR UPDATE",
-);
+)
+.returning::<CountersRow>();
 
 /// Locks the channels of a batch of changes, sorted: batches that meet wait in one order.
-pub(crate) async fn lock_channels(tx: &Tx, channels: &[ChannelId]) -> db::Result<Vec<ChannelId>> {
-    LOCK_CHANNELS.bind(&channels).scalars(tx).await
+pub(crate) async fn lock_channels(tx: &Tx, channels: &[ChannelId]) -> db::Result<Vec<CountersRow>> {
+    LOCK_CHANNELS.bind(&channels).all(tx).await
 }
 
-// Optimistic by `ev`: the new state was computed from the state that had it. At most 50 revisions
-// of a message are kept.
-pub(super) const EDIT_MESSAGE: Sql = Sql::new(
-    "messaging.edit_message",
-    "WITH old AS (
-    SELECT m.channel_id, m.id, m.content, m.body, c.community_id
-    FROM messaging.messages m
-    JOIN messaging.channels c ON c.id = m.channel_id
-    WHERE m.channel_id = $1 AND m.id = $2 AND m.author_id = $3 AND m.ev = $4
-        AND m.deleted_at IS NULL AND c.deleted_at IS NULL
-),
-up AS (
-    UPDATE messaging.channels c
-    SET last_ev = c.last_ev + 1
-    FROM old
-    WHERE c.id = old.channel_id
-    RETURNING c.id, c.last_ev
-),
-rev AS (
-    INSERT INTO messaging.revisions (channel_id, message_id, ev, content, body, replaced_at)
-    SELECT old.channel_id, old.id, $4, old.content, old.body, $8
-    FROM old
-),
-trim AS (
-    DELETE FROM messaging.revisions r
-    USING old
-    WHERE r.channel_id = old.channel_id AND r.message_id = old.id
-        AND r.ev <= (
-            SELECT k.ev
-            FROM messaging.revisions k
-            WHERE k.channel_id = $1 AND k.message_id = $2
-            ORDER BY k.ev DESC
-            OFFSET 49 LIMIT 1
-        )
-),
-changed AS (
-    UPDATE messaging.messages m
-    SET ev = up.last_ev, content = $5, body = $6::text::jsonb, flags = $7, edited_at = $8
-    FROM up
-    WHERE m.channel_id = $1 AND m.id = $2 AND up.id = m.channel_id
-    RETURNING m.ev
-),
-happened AS (
-    INSERT INTO messaging.channel_events (channel_id, ev, id, kind, payload)
-    SELECT $1, changed.ev, $9, 1, jsonb_build_object('message_id', $2::bigint::text)
-    FROM changed
-),
-obx AS (
-    INSERT INTO messaging.outbox (event_id, type, key, actor, data)
-    SELECT $9, 'messaging.message_updated.v1', $1::bigint::text, $3,
-        jsonb_strip_nulls(jsonb_build_object(
-            'channel_id', $1::bigint::text,
-            'community_id', old.community_id::text,
-            'id', $2::bigint::text,
-            'author_id', $3::bigint::text,
-            'ev', changed.ev))
-    FROM changed, old
-)
-SELECT ev FROM changed",
+// The rows are locked since the begin of the batch, so what was counted from them is still true.
+pub(super) const STEP_CHANNELS: Sql = Sql::new(
+    "messaging.step_channels",
+    "UPDATE messaging.channels c
+SET last_seq = n.last_seq, last_ev = n.last_ev, last_message_id = n.last_message_id
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+    AS n(id, last_seq, last_ev, last_message_id)
+WHERE c.id = n.id",
 );
 
-/// Writes an edit; none when the message is gone or changed meanwhile.
-pub(crate) async fn edit_message(tx: &Tx, edit: &EditRow) -> db::Result<Option<i64>> {
-    EDIT_MESSAGE
-        .bind(&edit.channel)
-        .bind(&edit.id)
-        .bind(&edit.author)
-        .bind(&edit.expected_ev)
-        .bind(&edit.content)
-        .bind(&edit.body)
-        .bind(&edit.flags)
-        .bind(&edit.at)
-        .bind(&edit.change)
-        .optional_scalar(tx)
+/// Writes back the counters of locked channels.
+pub(crate) async fn step_channels(tx: &Tx, rows: &[CountersRow]) -> db::Result<u64> {
+    let ids: Vec<ChannelId> = rows.iter().map(|row| row.id).collect();
+    let seqs: Vec<i64> = rows.iter().map(|row| row.last_seq).collect();
+    let evs: Vec<i64> = rows.iter().map(|row| row.last_ev).collect();
+    let newest: Vec<Option<MessageId>> = rows.iter().map(|row| row.last_message_id).collect();
+    STEP_CHANNELS
+        .bind(&ids)
+        .bind(&seqs)
+        .bind(&evs)
+        .bind(&newest)
+        .execute(tx)
         .await
 }
 
-// The row stays and keeps its `seq`; everything that was said goes, also from the revisions.
-pub(super) const DELETE_MESSAGE: Sql = Sql::new(
-    "messaging.delete_message",
-    "WITH old AS (
-    SELECT m.channel_id, m.id, m.author_id, m.seq, c.community_id
-    FROM messaging.messages m
-    JOIN messaging.channels c ON c.id = m.channel_id
-    WHERE m.channel_id = $1 AND m.id = $2 AND m.deleted_at IS NULL AND c.deleted_at IS NULL
-),
-up AS (
-    UPDATE messaging.channels c
-    SET last_ev = c.last_ev + 1
-    FROM old
-    WHERE c.id = old.channel_id
-    RETURNING c.id, c.last_ev
-),
-rev AS (
-    DELETE FROM messaging.revisions r
-    USING old
-    WHERE r.channel_id = old.channel_id AND r.message_id = old.id
-),
-changed AS (
-    UPDATE messaging.messages m
-    SET ev = up.last_ev, content = NULL, ciphertext = NULL, body = NULL, deleted_at = $4
-    FROM up
-    WHERE m.channel_id = $1 AND m.id = $2 AND up.id = m.channel_id
-    RETURNING m.ev
-),
-happened AS (
-    INSERT INTO messaging.channel_events (channel_id, ev, id, kind, payload)
-    SELECT $1, changed.ev, $5, 2, jsonb_build_object('message_id', $2::bigint::text)
-    FROM changed
-),
-obx AS (
-    INSERT INTO messaging.outbox (event_id, type, key, actor, data)
-    SELECT $5, 'messaging.message_deleted.v1', $1::bigint::text, $3,
-        jsonb_strip_nulls(jsonb_build_object(
-            'channel_id', $1::bigint::text,
-            'community_id', old.community_id::text,
-            'id', $2::bigint::text,
-            'author_id', old.author_id::text,
-            'seq', old.seq,
-            'ev', changed.ev))
-    FROM changed, old
-)
-SELECT ev FROM changed",
+pub(super) const INSERT_HAPPENED: Sql = Sql::new(
+    "messaging.insert_happened",
+    "INSERT INTO messaging.channel_events (channel_id, ev, id, kind, payload)
+SELECT channel_id, ev, id, kind, payload::jsonb
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::text[])
+    AS n(channel_id, ev, id, kind, payload)",
 );
 
-/// Empties a message; none when it is gone.
-pub(crate) async fn delete_message(tx: &Tx, delete: &DeleteRow) -> db::Result<Option<i64>> {
-    DELETE_MESSAGE
-        .bind(&delete.channel)
-        .bind(&delete.id)
-        .bind(&delete.actor)
-        .bind(&delete.at)
-        .bind(&delete.change)
-        .optional_scalar(tx)
+/// Adds to the events of channels.
+pub(crate) async fn insert_happened(tx: &Tx, rows: &[HappenedRow]) -> db::Result<u64> {
+    let channels: Vec<ChannelId> = rows.iter().map(|row| row.channel).collect();
+    let evs: Vec<i64> = rows.iter().map(|row| row.ev).collect();
+    let ids: Vec<AnyId> = rows.iter().map(|row| row.id).collect();
+    let kinds: Vec<i16> = rows.iter().map(|row| row.kind).collect();
+    let payloads: Vec<&str> = rows.iter().map(|row| row.payload.as_str()).collect();
+    INSERT_HAPPENED
+        .bind(&channels)
+        .bind(&evs)
+        .bind(&ids)
+        .bind(&kinds)
+        .bind(&payloads)
+        .execute(tx)
+        .await
+}
+
+pub(super) const INSERT_SAID: Sql = Sql::new(
+    "messaging.insert_said",
+    "INSERT INTO messaging.messages
+    (channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body)
+SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body::jsonb
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[],
+    $7::integer[], $8::bigint[], $9::text[], $10::text[])
+    AS n(channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body)",
+);
+
+/// Stores the messages that tell of changes.
+pub(crate) async fn insert_said(tx: &Tx, said: &[SaidRow]) -> db::Result<u64> {
+    let channels: Vec<ChannelId> = said.iter().map(|said| said.row.channel).collect();
+    let ids: Vec<MessageId> = said.iter().map(|said| said.row.id).collect();
+    let seqs: Vec<i64> = said.iter().map(|said| said.seq).collect();
+    let evs: Vec<i64> = said.iter().map(|said| said.ev).collect();
+    let authors: Vec<UserId> = said.iter().map(|said| said.row.author).collect();
+    let kinds: Vec<i16> = said.iter().map(|said| said.row.kind).collect();
+    let flags: Vec<i32> = said.iter().map(|said| said.row.flags).collect();
+    let replies: Vec<Option<MessageId>> = said.iter().map(|said| said.row.reply_to).collect();
+    let contents: Vec<Option<&str>> = said
+        .iter()
+        .map(|said| said.row.content.as_deref())
+        .collect();
+    let bodies: Vec<Option<&str>> = said.iter().map(|said| said.row.body.as_deref()).collect();
+    INSERT_SAID
+        .bind(&channels)
+        .bind(&ids)
+        .bind(&seqs)
+        .bind(&evs)
+        .bind(&authors)
+        .bind(&kinds)
+        .bind(&flags)
+        .bind(&replies)
+        .bind(&contents)
+        .bind(&bodies)
+        .execute(tx)
         .await
 }
 
 // Prunes to the day of each id; within it the primary key's first column.
 pub(super) const FIND_MADE_CHANGES: Sql = Sql::new(
     "messaging.find_made_changes",
-    "SELECT e.id AS change, e.ev
+    "SELECT e.id AS change, e.ev, e.kind, e.payload
 FROM unnest($1::bigint[], $2::bigint[]) AS i(ch, id)
-JOIN messaging.channel_events e ON e.channel_id = i.ch AND e.id = i.id",
+JOIN messaging.channel_events e ON e.channel_id = i.ch AND e.id = i.id
+ORDER BY e.id, e.ev",
 )
-.returning::<MadeChange>();
+.returning::<MadeRow>();
 
-/// Finds which changes are stored, after their commit was lost from sight.
+/// Finds which changes are stored, and what they did, after their commit was lost from sight.
 pub(crate) async fn find_made_changes(
     source: impl Source,
     channels: &[ChannelId],
     changes: &[AnyId],
-) -> db::Result<Vec<MadeChange>> {
+) -> db::Result<Vec<MadeRow>> {
     FIND_MADE_CHANGES
         .bind(&channels)
         .bind(&changes)
         .all(source)
         .await
+}
+
+/// A message that a change left, with its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub(crate) struct SaidAt {
+    pub(crate) id: MessageId,
+    pub(crate) seq: i64,
+    pub(crate) ev: i64,
+}
+
+// Primary key.
+pub(super) const FIND_SAID: Sql = Sql::new(
+    "messaging.find_said",
+    "SELECT m.id, m.seq, m.ev
+FROM unnest($1::bigint[], $2::bigint[]) AS i(ch, id)
+JOIN messaging.messages m ON m.channel_id = i.ch AND m.id = i.id",
+)
+.returning::<SaidAt>();
+
+/// Finds which system messages are stored.
+pub(crate) async fn find_said(
+    source: impl Source,
+    channels: &[ChannelId],
+    messages: &[MessageId],
+) -> db::Result<Vec<SaidAt>> {
+    FIND_SAID.bind(&channels).bind(&messages).all(source).await
 }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use contracts::communities::{
-    ChannelAccess, Compiled, Guild, Member, MemberQuery, Membership, Role, Snapshot,
+    Channel, ChannelAccess, Compiled, Guild, Member, MemberQuery, Membership, Role, Snapshot,
 };
+use contracts::identity::User;
+use jiff::Timestamp;
 use kernel::perm::Chat;
 use kernel::{Caller, ChannelId, CommunityId, Failure, RoleId, UserId};
 
@@ -16,6 +18,8 @@ pub(crate) struct Rights {
     pub(crate) access: Mutex<BTreeMap<(UserId, ChannelId), ChannelAccess>>,
     pub(crate) strangers: Mutex<BTreeSet<(UserId, UserId)>>,
     pub(crate) roles: Mutex<Vec<Role>>,
+    /// What members are told of unless they set something, as the dialect numbers it.
+    pub(crate) usual: Mutex<i32>,
 }
 
 impl Rights {
@@ -45,6 +49,22 @@ impl Rights {
             .lock()
             .unwrap()
             .insert((user, access.channel), access);
+    }
+
+    /// The places of a user in a community.
+    fn seats(&self, user: UserId, community: CommunityId) -> Vec<ChannelAccess> {
+        let access = self.access.lock().unwrap();
+        access
+            .range(all_of(user))
+            .map(|(_, access)| access.clone())
+            .filter(|access| access.community == community)
+            .collect()
+    }
+
+    fn of<T: Ord>(&self, user: UserId, take: impl Fn(&ChannelAccess) -> T) -> BTreeSet<T> {
+        let access = self.access.lock().unwrap();
+        let of_user = access.range(all_of(user));
+        of_user.map(|(_, access)| take(access)).collect()
     }
 
     /// Says that two users share no community.
@@ -96,8 +116,13 @@ impl contracts::Communities for Rights {
         Ok(None)
     }
 
-    async fn memberships(&self, _user: UserId) -> Result<Vec<Membership>, Failure> {
-        Ok(Vec::new())
+    async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, Failure> {
+        let communities: BTreeSet<CommunityId> = self.of(user, |access| access.community);
+        let membership = |community| Membership {
+            community,
+            class: 1,
+        };
+        Ok(communities.into_iter().map(membership).collect())
     }
 
     async fn snapshots(
@@ -105,34 +130,45 @@ impl contracts::Communities for Rights {
         communities: &[CommunityId],
         viewer: UserId,
     ) -> Result<Vec<Snapshot>, Failure> {
-        let snapshot = |id: &CommunityId| Snapshot {
-            guild: guild(*id, self.roles.lock().unwrap().clone()),
-            channels: Vec::new(),
-            own: Member {
-                user: None,
-                nick: None,
-                roles: Vec::new(),
-                joined_at: viewer.made_at(),
-                communication_disabled_until: None,
-                flags: 0,
-                mute: false,
-                deaf: false,
-            },
-            class: 0,
-            joined_at: viewer.made_at(),
-            member_count: 1,
-            rev: 1,
-            epoch: 1,
+        let snapshot = |id: &CommunityId| {
+            let seats: Vec<ChannelAccess> = self.seats(viewer, *id);
+            let first = seats.first();
+            let joined_at = first.map_or(viewer.made_at(), |access| access.joined_at);
+            let roles = first.map(|access| access.roles.clone()).unwrap_or_default();
+            let seen = seats.iter().filter(|a| a.chat.has(Chat::VIEW_CHANNEL));
+            Snapshot {
+                guild: Guild {
+                    default_message_notifications: *self.usual.lock().unwrap(),
+                    ..guild(*id, self.roles.lock().unwrap().clone())
+                },
+                channels: seen.map(channel).collect(),
+                own: Member {
+                    roles,
+                    ..member(UserId::new(0), joined_at)
+                },
+                class: 0,
+                joined_at,
+                member_count: 1,
+                rev: 1,
+                epoch: 1,
+            }
         };
         Ok(communities.iter().map(snapshot).collect())
     }
 
     async fn members(
         &self,
-        _community: CommunityId,
-        _query: MemberQuery,
+        community: CommunityId,
+        query: MemberQuery,
     ) -> Result<Vec<Member>, Failure> {
-        Ok(Vec::new())
+        let MemberQuery::Ids(ids) = query else {
+            return Ok(Vec::new());
+        };
+        assert!(ids.len() <= 100, "as many as the real one takes");
+        let known = ids
+            .into_iter()
+            .filter(|user| !self.seats(*user, community).is_empty());
+        Ok(known.map(|user| member(user, user.made_at())).collect())
     }
 
     async fn share_community(&self, one: UserId, other: UserId) -> Result<bool, Failure> {
@@ -157,6 +193,39 @@ impl contracts::Communities for Rights {
         _bot: UserId,
     ) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+fn all_of(user: UserId) -> std::ops::RangeInclusive<(UserId, ChannelId)> {
+    (user, ChannelId::new(0))..=(user, ChannelId::new(i64::MAX))
+}
+
+fn member(user: UserId, joined_at: Timestamp) -> Member {
+    Member {
+        user: Some(User::unknown(user)),
+        nick: None,
+        roles: Vec::new(),
+        joined_at,
+        communication_disabled_until: None,
+        flags: 0,
+        mute: false,
+        deaf: false,
+    }
+}
+
+fn channel(access: &ChannelAccess) -> Channel {
+    Channel {
+        id: access.channel,
+        kind: access.kind,
+        guild_id: access.community,
+        name: "oda".to_owned(),
+        position: 0,
+        parent_id: None,
+        topic: None,
+        nsfw: false,
+        rate_limit_per_user: 0,
+        permission_overwrites: Vec::new(),
+        last_message_id: None,
     }
 }
 

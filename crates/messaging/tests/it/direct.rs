@@ -1,11 +1,13 @@
 //! Direct channels.
 
 use contracts::Messaging as _;
+use contracts::messaging::InboxParts;
 use infra::fanout::{Control, Topic};
-use kernel::{ChannelId, UserId};
+use kernel::{Caller, ChannelId, UserId};
 use serde_json::{Value, json};
+use testkit::http::caller;
 
-use crate::world::{ANA, BORA, CEM, World, card, messages};
+use crate::world::{ANA, BORA, CEM, ROOM, World, card, messages};
 
 const PATH: &str = "/api/v10/users/@me/channels";
 
@@ -162,16 +164,57 @@ async fn the_inbox_is_sorted_by_the_newest_message() {
     let list = w.call("GET", PATH, ANA, Value::Null).await.json;
     assert_eq!(list[0]["last_message_id"], sent.json["id"]);
     assert_eq!(list[0]["recipients"], json!([card(2, "bora")]));
-    let inbox = w.messaging.inbox(ANA).await.unwrap();
+    let inbox = w.messaging.inbox(ANA, InboxParts::Channels).await.unwrap();
     assert_eq!(serde_json::to_value(inbox.channels).unwrap(), list);
     assert!(
         w.messaging
-            .inbox(UserId::new(50))
+            .inbox(UserId::new(50), InboxParts::Channels)
             .await
             .unwrap()
             .channels
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn staff_who_act_as_somebody_find_no_private_channel() {
+    let w = World::new().await;
+    let dm = w.call("POST", PATH, ANA, json!({"recipient_id": 2})).await;
+    let id: ChannelId = dm.json["id"].as_str().unwrap().parse().unwrap();
+    let said = json!({"content": "between us"});
+    let sent = w.call("POST", &messages(id), ANA, said).await;
+    let message = sent.expect(200).unwrap().json["id"].clone();
+    let message = format!("{}/{}", messages(id), message.as_str().unwrap());
+    let mut ear = w.listen(&[Topic::Channel(id), Topic::User(ANA)]).await;
+    let as_ana = Caller {
+        act: Some(CEM),
+        ..caller(ANA)
+    };
+    let typing = format!("/api/v10/channels/{id}/typing");
+    let body = json!({"content": "in her name"});
+    for (method, path, body) in [
+        ("GET", &messages(id), Value::Null),
+        ("GET", &message, Value::Null),
+        ("POST", &messages(id), body.clone()),
+        ("PATCH", &message, body),
+        ("DELETE", &message, Value::Null),
+        ("POST", &typing, Value::Null),
+    ] {
+        let reply = w.call(method, path, &as_ana, body).await;
+        let got = (reply.status.as_u16(), &reply.json["code"]);
+        assert_eq!(got, (404, &json!(10003)), "{method} {path}");
+    }
+    for (method, body) in [("GET", Value::Null), ("POST", json!({"recipient_id": 3}))] {
+        let reply = w.call(method, PATH, &as_ana, body).await;
+        assert_eq!(reply.status, 403, "{method} {PATH}");
+    }
+    assert!(ear.hear().is_none(), "nobody is told of what was refused");
+    let list = w.call("GET", &messages(id), BORA, Value::Null).await.json;
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    assert_eq!(list[0]["content"], json!("between us"));
+    // What all of a community may see is no secret of hers.
+    let room = w.call("GET", &messages(ROOM), &as_ana, Value::Null).await;
+    room.expect(200).unwrap();
 }
 
 #[tokio::test]

@@ -1,21 +1,31 @@
 //! Integration tests: the real router, a real PostgreSQL, a clock that stands still.
 
 #[cfg(test)]
+mod acks;
+#[cfg(test)]
 mod appending;
 #[cfg(test)]
 mod calls;
+#[cfg(test)]
+mod catching_up;
 #[cfg(test)]
 mod changing;
 #[cfg(test)]
 mod communities;
 #[cfg(test)]
+mod dice;
+#[cfg(test)]
 mod direct;
+#[cfg(test)]
+mod mentioning;
 #[cfg(test)]
 mod partitions;
 #[cfg(test)]
 mod personal_data;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod receipts;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
@@ -25,6 +35,10 @@ mod sending;
 #[cfg(test)]
 mod slow_mode;
 #[cfg(test)]
+mod two_devices;
+#[cfg(test)]
 mod typing;
+#[cfg(test)]
+mod unread;
 #[cfg(test)]
 mod world;

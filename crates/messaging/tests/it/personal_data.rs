@@ -74,4 +74,8 @@ async fn an_export_holds_every_message_however_many_there_are() {
         .map(|row| row["id"].as_i64().unwrap())
         .collect();
     assert_eq!(ids, (1..=1_001).collect::<Vec<i64>>());
+    let pairs = privacy::exported(&*world.messaging, AYSE, "dm_pairs")
+        .await
+        .unwrap();
+    assert_eq!(pairs.len(), 1, "whichever of the two has the smaller id");
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use contracts::communities::ChannelAccess;
 use db::{Db, Sql};
-use infra::fanout::{Body, Control, Deliveries, Dispatch, Fanout, Follower, LocalFanout, Topic};
+use infra::fanout::{
+    Body, Control, Deliveries, Delivery, Dispatch, Fanout, Follower, LocalFanout, Topic,
+};
 use infra::limiter::LocalLimiter;
 use jiff::Timestamp;
 use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, Ids, ManualClock, MessageId, UserId, WorkerSlot};
-use messaging::log::NewRow;
+use messaging::log::{Marks, NewRow};
 use messaging::{Deps, Messaging, Settings};
 use runtime::Lifecycle;
 use serde_json::{Value, json};
@@ -163,6 +165,58 @@ impl World {
         }
     }
 
+    /// Opens direct messages between two.
+    pub(crate) async fn dm(&self, one: UserId, other: UserId) -> ChannelId {
+        let path = "/api/v10/users/@me/channels";
+        let opened = self.call("POST", path, one, json!({"recipient_id": other}));
+        let opened = opened.await.expect(200).unwrap();
+        opened.json["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Sends a text to a channel and gives the message's id.
+    pub(crate) async fn say_in(&self, channel: ChannelId, who: UserId, text: &str) -> MessageId {
+        self.clock.advance(Duration::from_secs(1));
+        let body = json!({ "content": text });
+        let sent = self.call("POST", &messages(channel), who, body).await;
+        id_of(&sent.expect(200).unwrap().json)
+    }
+
+    /// How a user stands in a channel; null when there is nothing to tell.
+    pub(crate) async fn standing(&self, who: UserId, channel: ChannelId) -> Value {
+        let list = self.call("GET", "/api/v10/users/@me/read-states", who, Value::Null);
+        let list = list.await.expect(200).unwrap().json;
+        let items = list["items"].as_array().unwrap().clone();
+        let of_channel = |state: &Value| state["channel_id"] == json!(channel);
+        items.into_iter().find(of_channel).unwrap_or_default()
+    }
+
+    /// Unread messages and mentions of a user in a channel.
+    pub(crate) async fn unread(&self, who: UserId, channel: ChannelId) -> (i64, i64) {
+        let state = self.standing(who, channel).await;
+        let number = |name: &str| state[name].as_i64().unwrap_or(-1);
+        (number("unread_count"), number("mention_count"))
+    }
+
+    pub(crate) async fn badge(&self, who: UserId) -> i64 {
+        let badge = self.call("GET", "/api/v10/users/@me/badge", who, Value::Null);
+        badge.await.expect(200).unwrap().json["count"]
+            .as_i64()
+            .unwrap()
+    }
+
+    /// Acknowledges a message; by hand when `manual`.
+    pub(crate) async fn ack(
+        &self,
+        who: UserId,
+        channel: ChannelId,
+        id: MessageId,
+        body: Value,
+    ) -> Reply {
+        let path = format!("{}/{id}/ack", messages(channel));
+        self.clock.advance(Duration::from_secs(1));
+        self.call("POST", &path, who, body).await
+    }
+
     pub(crate) async fn number(&self, sql: Sql) -> i64 {
         sql.scalar(&self.admin).await.unwrap()
     }
@@ -180,6 +234,7 @@ impl World {
             content: Some("selam".to_owned()),
             body: None,
             expires_at: None,
+            marks: Marks::default(),
         }
     }
 }
@@ -203,16 +258,27 @@ pub(crate) struct Heard {
 }
 
 impl Ear {
+    /// The next record, also when it is published later.
+    pub(crate) async fn wait(&mut self) -> Heard {
+        let next = tokio::time::timeout(Duration::from_secs(10), self.deliveries.next());
+        Heard::of(next.await.expect("nothing came in ten seconds").unwrap())
+    }
+
     /// The next record; everything is published before an answer, so it is there.
     pub(crate) fn hear(&mut self) -> Option<Heard> {
-        let delivery = self.deliveries.try_next()?;
+        self.deliveries.try_next().map(Heard::of)
+    }
+}
+
+impl Heard {
+    fn of(delivery: Delivery) -> Heard {
         let record = delivery.record.clone();
         let (dispatch, control) = match &record.body {
             Body::Dispatch(dispatch) => (Some(dispatch.clone()), None),
             Body::Control(control) => (None, Some(control.clone())),
         };
         let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
-        Some(Heard {
+        Heard {
             topic: delivery.topic,
             name: dispatch
                 .as_ref()
@@ -228,7 +294,7 @@ impl Ear {
             dispatch,
             control,
             record,
-        })
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::Context;
-use super::accounts::{Accounts, failed};
+use super::accounts::{Accounts, Person, failed};
 use super::exit::{Exit, Fail};
 use super::output::Format;
 use crate::config::Config;
@@ -37,6 +37,9 @@ enum Verb {
     /// Print a new set-up link, good once for 30 minutes, while there is no admin
     #[command(after_help = "Example:\n  meydan admin setup-link")]
     SetupLink,
+    /// Send a link to choose a new password; where no letter can go, show it on a terminal
+    #[command(after_help = "Example:\n  meydan admin reset-password ayse@example.com")]
+    ResetPassword(Person),
     /// List accounts with a platform role
     #[command(after_help = "Example:\n  meydan admin list -o json")]
     List,
@@ -49,10 +52,10 @@ enum Verb {
     Demote(people::Role),
     /// List the live logins of an account
     #[command(after_help = "Example:\n  meydan admin sessions ayse@example.com")]
-    Sessions(people::Person),
+    Sessions(Person),
     /// Sign an account out everywhere
     #[command(after_help = "Example:\n  meydan admin sign-out ayse@example.com")]
-    SignOut(people::Person),
+    SignOut(Person),
 }
 
 #[derive(Debug, Args)]
@@ -82,10 +85,15 @@ impl Admin {
         accounts: &Accounts,
         given: Option<SecretString>,
     ) -> Result<(), Fail> {
-        let identity = &accounts.identity;
+        let identity = &accounts.contexts.identity;
         match &self.verb {
             Verb::Create(create) => create.run(context, identity, given).await,
             Verb::SetupLink => setup_link(context, &accounts.config, identity).await,
+            Verb::ResetPassword(person) => {
+                person
+                    .reset_password(context, &accounts.config, identity)
+                    .await
+            }
             Verb::List => people::list(context, identity).await,
             Verb::Promote(role) => role.grant(context, identity).await,
             Verb::Demote(role) => role.withdraw(context, identity).await,
@@ -104,13 +112,15 @@ async fn setup_link(context: &Context, config: &Config, identity: &Identity) -> 
         Format::Json => context.out.json(&json!({
             "token": token.expose_secret(), "url": url, "minutes": minutes,
         })),
-        Format::Table => {
-            context.out.say(&format!(
-                "open it in a browser; good once, for {minutes} minutes:"
-            ));
-            context.out.data(&url)
-        }
+        Format::Table => show_link(context, &url, minutes),
     }
+}
+
+fn show_link(context: &Context, url: &str, minutes: u64) -> Result<(), Fail> {
+    context.out.say(&format!(
+        "open it in a browser; good once, for {minutes} minutes:"
+    ));
+    context.out.data(url)
 }
 
 impl Create {

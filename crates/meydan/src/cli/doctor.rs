@@ -6,6 +6,7 @@
 mod database;
 mod host;
 mod mail;
+mod objects;
 mod safety;
 mod sql;
 
@@ -34,6 +35,7 @@ pub(crate) enum Area {
     Host,
     Db,
     Mail,
+    Objects,
     Safety,
 }
 
@@ -177,6 +179,12 @@ pub(crate) const CHECKS: &[Row] = &[
         "start the mail server, or correct mail.smtp",
     ),
     row(
+        "OB001",
+        Area::Objects,
+        "store of files",
+        "start the server, or correct objects.s3",
+    ),
+    row(
         "SA001",
         Area::Safety,
         "data directory",
@@ -285,6 +293,9 @@ impl Doctor {
                 }
                 if wanted(Area::Mail) {
                     findings.push(mail::look(&loaded.config).await);
+                }
+                if wanted(Area::Objects) {
+                    findings.push(objects::look(&loaded.config).await);
                 }
                 if wanted(Area::Safety) {
                     findings.extend(safety::look(&loaded.config));
@@ -395,6 +406,7 @@ mod tests {
                 Area::Host => "HO",
                 Area::Db => "DB",
                 Area::Mail => "MA",
+                Area::Objects => "OB",
                 Area::Safety => "SA",
             };
             assert!(row.id.starts_with(area), "{}", row.id);

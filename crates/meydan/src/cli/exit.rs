@@ -118,6 +118,7 @@ mod tests {
             (Exit::Config, 3),
             (Exit::Missing, 4),
             (Exit::Conflict, 5),
+            (Exit::Verification, 6),
         ] {
             assert_eq!(exit.code(), ExitCode::from(number), "{exit:?}");
         }

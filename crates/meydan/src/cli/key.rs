@@ -1,6 +1,5 @@
 //! `meydan key`.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -8,6 +7,7 @@ use identity::Rotation;
 
 use super::Context;
 use super::accounts::{Accounts, failed};
+use super::confirm::confirm;
 use super::exit::{Exit, Fail};
 use super::output::Format;
 
@@ -51,41 +51,17 @@ impl Key {
         let Verb::Rotate(rotate) = &self.verb;
         let Name::Jwt = rotate.key;
         if rotate.compromised {
-            confirm(context)?;
+            confirm(
+                context,
+                "every token dies and everybody has to log in again",
+                "jwt",
+                "meydan key rotate jwt --compromised",
+            )?;
         }
         let accounts = Accounts::open(context).await?;
         let done = rotate.run(context, &accounts).await;
         accounts.close().await?;
         done.map(|()| Exit::Done)
-    }
-}
-
-/// Asks whoever types; a program has to say yes beforehand.
-fn confirm(context: &Context) -> Result<(), Fail> {
-    if context.global.yes {
-        return Ok(());
-    }
-    let refused = || {
-        Fail::new(
-            Exit::Usage,
-            "every token would die and everybody would have to log in again",
-        )
-        .hint("meydan key rotate jwt --compromised --yes")
-    };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused());
-    }
-    context
-        .out
-        .say("every token dies and everybody has to log in again; type jwt to go on:");
-    let mut line = String::new();
-    std::io::stdin()
-        .read_line(&mut line)
-        .map_err(|error| Fail::caused(Exit::Failure, "reading the answer", &error))?;
-    if line.trim() == "jwt" {
-        Ok(())
-    } else {
-        Err(refused())
     }
 }
 
@@ -97,6 +73,7 @@ impl Rotate {
             Rotation::After(Duration::from_secs(self.after * 3600))
         };
         let (kid, from) = accounts
+            .contexts
             .identity
             .replace_signing_key(how)
             .await

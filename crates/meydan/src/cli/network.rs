@@ -109,7 +109,9 @@ pub(crate) fn port_in_use(address: SocketAddr, setting: &str) -> Fail {
     };
     let choice = match setting {
         "http.port" => format!("--port {next}"),
-        "http.ops_listen" => format!("--set {setting}={}", SocketAddr::new(address.ip(), next)),
+        "http.ops_listen" | "internal.bind" => {
+            format!("--set {setting}={}", SocketAddr::new(address.ip(), next))
+        }
         _ => format!("--set {setting}={next}"),
     };
     Fail::new(Exit::Conflict, format!("{address} is already in use{by}"))

@@ -81,7 +81,8 @@ async fn begin(config: &Config, selection: Selection, lifecycle: &Lifecycle) -> 
         contents: Contents::AsIs,
     };
     let running = start(config, parts, lifecycle).await?;
-    tracing::info!(services = names, address = %running.addr, "ready");
+    let internal = running.internal.map(tracing::field::display);
+    tracing::info!(services = names, address = %running.addr, internal, "ready");
     Ok(())
 }
 

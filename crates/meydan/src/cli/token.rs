@@ -58,7 +58,7 @@ fn given(context: &Context) -> Result<String, Fail> {
 }
 
 async fn inspect(context: &Context, accounts: &Accounts, token: &str) -> Result<Exit, Fail> {
-    let inspected = accounts.identity.inspect_token(token).await;
+    let inspected = accounts.contexts.identity.inspect_token(token).await;
     let inspected = inspected.map_err(|error| failed("reading the token", &error))?;
     let Some(found) = inspected else {
         return Err(Fail::new(

@@ -40,6 +40,7 @@ pub(crate) fn metrics() -> Vec<Metric> {
         db::METRICS,
         identity::METRICS,
         messaging::METRICS,
+        audit::METRICS,
         realtime::METRICS,
     ]
     .concat()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use infra::cache::{Cache, LocalCache};
 use infra::fanout::{Fanout, LocalFanout};
 use infra::limiter::LocalLimiter;
-use infra::objects::{DiskObjects, MemoryObjects, Objects};
+use infra::objects::{MemoryObjects, Objects};
 use kernel::{Ids, Limiter, SharedClock, SharedRng, SystemClock, SystemRng, WorkerSlot};
 use runtime::Lifecycle;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use super::Error;
 use crate::config::Config;
 use crate::parts::Parts;
 use crate::senders::Carriers;
+use crate::stores;
 
 /// Keys that the limiter remembers; beyond, the least used is forgotten.
 const LIMITER_KEYS: u64 = 100_000;
@@ -52,7 +53,7 @@ impl Ground {
             limiter: LocalLimiter::new(Arc::clone(&clock), LIMITER_KEYS),
             cache: LocalCache::new(Arc::clone(&clock), CACHE_ENTRIES),
             carriers: Carriers::default(),
-            // Whoever serves keeps them on disk, see `leased`.
+            // Whoever serves keeps them as the settings say, see `leased`.
             objects: MemoryObjects::new(0),
             clock,
             lifecycle,
@@ -73,7 +74,7 @@ impl Ground {
         runtime::spawn(lifecycle, "db.worker_number", keeper.run(end.clone()));
         let ground = Self::new(db, slot, lifecycle.clone(), end.clone());
         Ok(Ground {
-            objects: DiskObjects::new(config.storage.data_dir.join("objects")),
+            objects: stores::objects(config)?,
             ..ground
         })
     }
@@ -83,6 +84,12 @@ impl Ground {
     /// With those who carry messages, as the settings say.
     pub(super) async fn with_carriers(self, config: &Config) -> Result<Self, Error> {
         let carriers = Carriers::of(config, &self.clock, &self.rng).await?;
+        Ok(Ground { carriers, ..self })
+    }
+
+    /// With those alone who carry messages away.
+    pub(super) async fn with_carriers_away(self, config: &Config) -> Result<Self, Error> {
+        let carriers = Carriers::away(config, &self.clock, &self.rng).await?;
         Ok(Ground { carriers, ..self })
     }
 }

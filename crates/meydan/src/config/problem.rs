@@ -27,12 +27,13 @@ pub(crate) enum Code {
     ProdPublicUrl,
     ProdOps,
     ProdDataDir,
+    InternalBind,
     Demo,
 }
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::UnknownKey,
         Self::UnknownEnv,
         Self::BadValue,
@@ -53,6 +54,7 @@ impl Code {
         Self::ProdPublicUrl,
         Self::ProdOps,
         Self::ProdDataDir,
+        Self::InternalBind,
         Self::Demo,
     ];
 
@@ -78,6 +80,7 @@ impl Code {
             Self::ProdPublicUrl => "config.prod_public_url",
             Self::ProdOps => "config.prod_ops",
             Self::ProdDataDir => "config.prod_data_dir",
+            Self::InternalBind => "config.internal_bind",
             Self::Demo => "config.demo",
         }
     }

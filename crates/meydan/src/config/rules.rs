@@ -1,6 +1,8 @@
 //! What settings mean together: values that follow from others, and combinations that are refused.
 
+mod internal;
 mod oauth;
+mod objects;
 mod senders;
 
 use std::time::Duration;
@@ -10,9 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use identity::EmailVerification;
+
 use super::origin::Origin;
 use super::problem::{Code, Problem};
-use super::types::{EmailVerification, Env, JwtAlg, WebOrigin};
+use super::types::{Env, JwtAlg, WebOrigin};
 use super::{Config, Request, Role, Sources};
 use crate::parts::Contents;
 
@@ -62,6 +66,7 @@ pub(crate) fn derive(config: &mut Config) {
             EmailVerification::Required
         });
     senders::derive(config);
+    objects::derive(config);
 }
 
 impl Config {
@@ -161,6 +166,7 @@ pub(crate) fn check(
     checker.conveniences();
     checker.pairs();
     checker.senders();
+    checker.objects();
     checker.oauth();
     checker.demo();
     checker.passkeys();
@@ -319,13 +325,8 @@ impl Checker<'_> {
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
-        let shares_port = config.http.ops_listen.is_some_and(|ops| {
-            ops.port() == config.http.port
-                && (ops.ip() == config.http.listen
-                    || ops.ip().is_unspecified()
-                    || config.http.listen.is_unspecified())
-        });
-        if shares_port {
+        let main = SocketAddr::from((config.http.listen, config.http.port));
+        if config.http.ops_listen.is_some_and(|ops| meets(ops, main)) {
             self.refuse(
                 "http.ops_listen",
                 combination,
@@ -333,6 +334,7 @@ impl Checker<'_> {
             );
         }
         self.grpc_port();
+        self.internal();
         if config
             .http
             .drain_grace
@@ -346,18 +348,13 @@ impl Checker<'_> {
         }
     }
 
-    /// Two listeners on one address; zero is a port of its own.
     fn grpc_port(&mut self) {
         let http = &self.config.http;
         let main = SocketAddr::from((http.listen, http.port));
         let Some(grpc) = self.config.grpc_address() else {
             return;
         };
-        let meets = |other: SocketAddr| {
-            let any = grpc.ip().is_unspecified() || other.ip().is_unspecified();
-            grpc.port() == other.port() && (any || grpc.ip() == other.ip())
-        };
-        if meets(main) || http.ops_listen.is_some_and(meets) {
+        if meets(grpc, main) || http.ops_listen.is_some_and(|ops| meets(grpc, ops)) {
             self.refuse(
                 "grpc.port",
                 Code::Combination,
@@ -421,6 +418,12 @@ impl Checker<'_> {
 /// Whether group or others have any right on the folder; no folder, no risk.
 pub(crate) fn readable_by_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
+}
+
+/// Whether two listeners have one address; zero is a port of its own.
+fn meets(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
 /// Loopback, private and link-local addresses.

@@ -1,19 +1,28 @@
-//! Every setting there is.
+//! Every setting there is; the larger groups stand in files of their own.
 //!
 //! The doc comments are the documentation: `docs/config.md`, the sample file, the variable list
 //! and the JSON Schema are made from them. A setting without a reader in the code does not exist.
+
+mod files;
+mod oauth;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use identity::{Approver, EmailVerification};
+use web_kit::OnStale;
+
 use super::schema::Alias::{Common, Short};
 use super::schema::settings;
 use super::types::{
-    Approver, Country, EmailVerification, Env, JwtAlg, LogFormat, MailTransport, Network, OnStale,
-    OtpProvider, PasswordScheme, Place, Secret, SmsProvider, WebOrigin,
+    Country, Env, JwtAlg, LogFormat, MailTransport, Network, OtpProvider, PasswordScheme, Place,
+    Secret, SmsProvider, WebOrigin,
 };
 use super::value::Size;
+
+pub(crate) use files::*;
+pub(crate) use oauth::*;
 
 settings! {
     /// All settings of one installation.
@@ -23,8 +32,10 @@ settings! {
         env: Env = "dev";
         sections {
             storage: Storage,
+            objects: Objects,
             http: Http,
             grpc: Grpc,
+            internal: Internal,
             database: Database,
             auth: Auth,
             realtime: Realtime,
@@ -35,16 +46,6 @@ settings! {
             log: Log,
             admin: Admin,
         }
-    }
-}
-
-settings! {
-    /// Files of this installation.
-    "storage." struct Storage {
-        /// Data directory: the private PostgreSQL, secrets and run-time files. Mode 0700.
-        data_dir: PathBuf = "./meydan-data";
-        /// Below this much free space writes are refused with 507, before PostgreSQL stops.
-        min_free: Size = "1GiB", in "16MiB" => "1TiB";
     }
 }
 
@@ -98,6 +99,19 @@ settings! {
         listen: Option<IpAddr>, or "the address of `http.listen`";
         /// Port to listen on; `0` takes a free one.
         port: u16 = "50051", in "0" => "65535";
+    }
+}
+
+settings! {
+    /// Calls between processes of `meydan serve`, over plain HTTP/2: for a network of their own. Not
+    /// with `HS256`.
+    "internal." struct Internal {
+        /// Address and port at which a process that runs `identity` answers the others; loopback or
+        /// private. Its connections have the bounds of `http`.
+        bind: Option<SocketAddr>, or "it answers nobody";
+        /// Where a process that does not run `identity` asks about credentials:
+        /// `http://identity:50052`.
+        identity: Option<WebOrigin>, or "it reads the tables of identity itself";
     }
 }
 
@@ -284,79 +298,6 @@ settings! {
         target_per_day: u32 = "10", in "1" => "1000";
         /// Codes asked for from one address block in an hour.
         address_per_hour: u32 = "20", in "1" => "100000";
-    }
-}
-
-settings! {
-    /// Logging in at other providers. Each leads back to `/v1/auth/oauth/NAME/callback` under
-    /// `http.public_url`; that address has to be registered there.
-    "auth.oauth." struct Oauth {
-        /// Addresses of apps that may get a login's one-use code, as the apps write them.
-        return_to: Vec<String> = "";
-        sections {
-            google: Google,
-            facebook: Facebook,
-            x: X,
-            oidc: Oidc,
-        }
-    }
-}
-
-settings! {
-    /// Google.
-    "auth.oauth.google." struct Google {
-        /// Client id.
-        client_id: Option<String>, or "no login at Google";
-        /// Client secret.
-        client_secret: Option<Secret>, or "no login at Google";
-        /// Its issuer.
-        issuer: String = "https://accounts.google.com";
-    }
-}
-
-settings! {
-    /// Facebook.
-    "auth.oauth.facebook." struct Facebook {
-        /// App id.
-        client_id: Option<String>, or "no login at Facebook";
-        /// App secret.
-        client_secret: Option<Secret>, or "no login at Facebook";
-        /// Where people log in.
-        authorize_url: Option<String>, or "Facebook's";
-        /// Where codes are exchanged.
-        token_url: Option<String>, or "Facebook's";
-        /// Where it says who somebody is.
-        userinfo_url: Option<String>, or "Facebook's";
-    }
-}
-
-settings! {
-    /// X.
-    "auth.oauth.x." struct X {
-        /// Client id.
-        client_id: Option<String>, or "no login at X";
-        /// Client secret.
-        client_secret: Option<Secret>, or "no login at X";
-        /// Where people log in.
-        authorize_url: Option<String>, or "X's";
-        /// Where codes are exchanged.
-        token_url: Option<String>, or "X's";
-        /// Where it says who somebody is.
-        userinfo_url: Option<String>, or "X's";
-    }
-}
-
-settings! {
-    /// Any other provider that speaks OpenID Connect.
-    "auth.oauth.oidc." struct Oidc {
-        /// Its name in addresses: small letters, digits, `-` and `_`.
-        name: String = "oidc";
-        /// Its issuer, as it stands in its own description.
-        issuer: Option<String>, or "no such provider";
-        /// Client id.
-        client_id: Option<String>, or "no such provider";
-        /// Client secret.
-        client_secret: Option<Secret>, or "no such provider";
     }
 }
 

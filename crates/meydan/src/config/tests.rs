@@ -3,6 +3,7 @@
 mod bad_input;
 mod documents;
 mod layers;
+mod objects;
 mod production;
 mod secrets;
 mod senders;

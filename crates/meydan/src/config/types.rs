@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+use identity::{Approver, EmailVerification};
 use infra::outbound::Permit;
 use secrecy::{ExposeSecret as _, SecretString};
+use web_kit::OnStale;
 
 use super::value::{Choice, Item, Kind, Raw, Setting, Shown, quote};
 
@@ -59,6 +61,18 @@ impl Choice for Env {
     const ALL: &'static [Self] = &[Self::Dev, Self::Prod];
 }
 
+/// Where files are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreKind {
+    Disk,
+    S3,
+}
+
+impl Choice for StoreKind {
+    const WORDS: &'static [&'static str] = &["disk", "s3"];
+    const ALL: &'static [Self] = &[Self::Disk, Self::S3];
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -73,18 +87,6 @@ impl Choice for LogFormat {
     const ALL: &'static [Self] = &[Self::Auto, Self::Pretty, Self::Json];
 }
 
-/// Whether a new account must prove its e-mail address first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EmailVerification {
-    Required,
-    Off,
-}
-
-impl Choice for EmailVerification {
-    const WORDS: &'static [&'static str] = &["required", "off"];
-    const ALL: &'static [Self] = &[Self::Required, Self::Off];
-}
-
 /// What signs tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JwtAlg {
@@ -97,24 +99,16 @@ impl Choice for JwtAlg {
     const ALL: &'static [Self] = &[Self::EdDsa, Self::Hs256];
 }
 
-/// What to do with tokens while nobody tells of revocations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnStale {
-    Lookup,
-    Deny,
-    Allow,
+// Choices that a context has a type for are read into that type.
+
+impl Choice for EmailVerification {
+    const WORDS: &'static [&'static str] = &["required", "off"];
+    const ALL: &'static [Self] = &[Self::Required, Self::Off];
 }
 
 impl Choice for OnStale {
     const WORDS: &'static [&'static str] = &["lookup", "deny", "allow"];
     const ALL: &'static [Self] = &[Self::Lookup, Self::Deny, Self::Allow];
-}
-
-/// Whether a second member of staff must agree before one acts as a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Approver {
-    Off,
-    Required,
 }
 
 impl Choice for Approver {

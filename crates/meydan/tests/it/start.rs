@@ -3,6 +3,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use testkit::servers::S3Server;
 
 use crate::node::{Home, meydan, person};
 
@@ -264,4 +265,32 @@ async fn doctor_finds_a_healthy_node_healthy() -> Result<()> {
     let text = checks.to_string();
     assert!(text.contains("\"DB0"), "the database was looked at: {text}");
     node.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tries_the_bucket() -> Result<()> {
+    let home = Home::new("bucket")?;
+    let server = S3Server::start().await?;
+    let bucket = server.bucket().await?;
+    let look = |name: &str| -> Result<Value> {
+        let mut command = meydan(home.path());
+        let output = command
+            .args(["doctor", "--only", "objects", "-o", "json"])
+            .env("MEYDAN_OBJECTS__S3__ENDPOINT", server.url())
+            .env("MEYDAN_OBJECTS__S3__BUCKET", name)
+            .env("MEYDAN_OBJECTS__S3__ACCESS_KEY_ID", "test")
+            .env("MEYDAN_OBJECTS__S3__SECRET_ACCESS_KEY", "test")
+            .output()?;
+        let checks: Value = serde_json::from_slice(&output.stdout)?;
+        assert_eq!(checks[0]["id"], "OB001");
+        Ok(checks[0]["status"].clone())
+    };
+    assert_eq!(look(&bucket.name)?, "good");
+    let left = server.request(&format!("GET /{}", bucket.name)).await?;
+    assert!(
+        !left.contains("<Contents>"),
+        "the doctor leaves nothing: {left}"
+    );
+    assert_eq!(look("another-bucket")?, "bad");
+    Ok(())
 }

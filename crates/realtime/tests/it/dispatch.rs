@@ -1,12 +1,14 @@
 use anyhow::Result;
 use infra::fanout::{Control, Record, Topic, Version};
+use kernel::ChannelId;
 use kernel::perm::{Chat, Overwrite, Target};
-use kernel::{ChannelId, DeviceId};
 use realtime::Settings;
 use serde_json::json;
 use testkit::gateway::Gateway;
 
-use crate::harness::{AYSE, BOT, CHANNEL, COMMUNITY, INTENTS, MEHMET, World, message, plain};
+use crate::harness::{
+    AYSE, BOT, CHANNEL, COMMUNITY, INTENTS, MEHMET, World, message, needing, plain,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn message_reaches_everyone_who_sees_the_channel() -> Result<()> {
@@ -152,24 +154,16 @@ async fn private_channels_are_followed_when_they_open() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn revocation_closes_with_the_code_on_which_libraries_stop() -> Result<()> {
+async fn s10_revocation_closes_with_the_code_on_which_libraries_stop() -> Result<()> {
     let world = World::new().await?;
     let node = world.start(Settings::default()).await?;
-    let caller = testkit::http::caller(AYSE);
     let (mut ayse, ready) = node.person(AYSE).await?;
-    let devices: Vec<DeviceId> = caller.device.into_iter().collect();
-    world
-        .control(Topic::Revoked, Control::DevicesRevoked(devices))
-        .await?;
+    world.revoke(AYSE);
     assert_eq!(ayse.closed().await?, 4004);
     let token = testkit::http::token(AYSE)?;
     let session = crate::harness::session(&ready);
     let mut again = Gateway::resume(node.address, &token, &session, 2).await?;
-    assert_eq!(
-        again.json().await?,
-        json!({"op": 9, "d": false}),
-        "the session is gone with the device"
-    );
+    assert_eq!(again.closed().await?, 4004, "its token is bad, too");
     let bot = json!({"token": testkit::http::bot_token(BOT), "intents": INTENTS});
     let (mut bot, _) = Gateway::identify(node.address, bot).await?;
     bot.expect("GUILD_CREATE").await?;
@@ -181,7 +175,7 @@ async fn revocation_closes_with_the_code_on_which_libraries_stop() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_of_invites_are_for_those_who_manage_the_channel() -> Result<()> {
+async fn what_needs_a_right_in_a_channel_is_for_those_who_have_it_there() -> Result<()> {
     let world = World::new().await?;
     let node = world.start(Settings::default()).await?;
     let (mut ayse, _) = node.person(AYSE).await?;
@@ -190,7 +184,10 @@ async fn codes_of_invites_are_for_those_who_manage_the_channel() -> Result<()> {
         community: Some(COMMUNITY),
         channel: Some(CHANNEL),
         epoch: world.epoch(),
-        ..plain("INVITE_CREATE", json!({"code": "abc"}))
+        ..needing(
+            Chat::MANAGE_CHANNELS,
+            plain("INVITE_CREATE", json!({"code": "abc"})),
+        )
     };
     world.publish(Topic::Community(COMMUNITY), invite()).await?;
     ayse.expect("INVITE_CREATE").await?;
@@ -218,7 +215,7 @@ async fn codes_of_invites_are_for_those_who_manage_the_channel() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bans_are_told_to_those_who_may_ban() -> Result<()> {
+async fn what_needs_a_right_in_the_community_is_for_those_who_have_it() -> Result<()> {
     let world = World::new().await?;
     let node = world.start(Settings::default()).await?;
     let (mut owner, _) = node.person(AYSE).await?;
@@ -226,9 +223,12 @@ async fn bans_are_told_to_those_who_may_ban() -> Result<()> {
     let ban = Record {
         community: Some(COMMUNITY),
         epoch: world.epoch(),
-        ..plain(
-            "GUILD_BAN_ADD",
-            json!({"guild_id": COMMUNITY, "user": {"id": "99"}}),
+        ..needing(
+            Chat::BAN_MEMBERS,
+            plain(
+                "GUILD_BAN_ADD",
+                json!({"guild_id": COMMUNITY, "user": {"id": "99"}}),
+            ),
         )
     };
     world.publish(Topic::Community(COMMUNITY), ban).await?;

@@ -7,16 +7,23 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::Credentials;
-use contracts::identity::{From, Revocation, SigningKey, User};
+use contracts::identity::{From, SigningKey, User};
 use infra::fanout::{Body, Control, Dispatch, Fanout, LocalFanout, Record, Topic, Version};
 use jiff::Timestamp;
-use kernel::{Caller, ChannelId, CommunityId, DeviceId, Failure, SystemClock, SystemRng, UserId};
-use realtime::{Deps, Realtime, Settings};
+use kernel::perm::Chat;
+use kernel::{
+    Caller, ChannelId, CommunityId, DeviceId, Failure, Ids, PlatformRole, SystemClock, SystemRng,
+    UserId, WorkerSlot,
+};
+use realtime::{Deps, PersonalRows, Realtime, Settings};
 use runtime::Lifecycle;
 use serde_json::{Value, json};
 use testkit::TestDb;
-use testkit::fakes::{FakeApplications, FakeCommunities, FakeIdentity, FakeMessaging};
+use testkit::fakes::{
+    FakeApplications, FakeCommunities, FakeIdentity, FakeMessaging, FakeRelations,
+};
 use testkit::gateway::Gateway;
+use web_kit::TokenVerifier;
 
 use crate::gated::Gated;
 
@@ -35,7 +42,7 @@ impl Credentials for Devices {
     async fn keys(&self) -> Result<Vec<SigningKey>, Failure> {
         Ok(Vec::new())
     }
-    async fn revoked_since(&self, _: Timestamp) -> Result<Vec<Revocation>, Failure> {
+    async fn revoked_since(&self, _: Timestamp) -> Result<Vec<DeviceId>, Failure> {
         Ok(Vec::new())
     }
     async fn device_is_live(&self, _: DeviceId) -> Result<bool, Failure> {
@@ -53,6 +60,9 @@ impl Credentials for Devices {
     async fn take_ticket(&self, _: [u8; 32]) -> Result<Option<String>, Failure> {
         Ok(None)
     }
+    async fn roles(&self, _: UserId) -> Result<Vec<PlatformRole>, Failure> {
+        Ok(Vec::new())
+    }
 }
 
 pub(crate) struct World {
@@ -62,8 +72,10 @@ pub(crate) struct World {
     /// The same, as nodes see it.
     pub(crate) gated: Arc<Gated>,
     pub(crate) messaging: Arc<FakeMessaging>,
+    pub(crate) relations: Arc<FakeRelations>,
     pub(crate) applications: Arc<FakeApplications>,
     pub(crate) fanout: Arc<LocalFanout>,
+    pub(crate) verifier: Arc<TokenVerifier>,
     pub(crate) users: Vec<User>,
 }
 
@@ -87,8 +99,10 @@ impl World {
             gated: Gated::new(communities.clone()),
             communities,
             messaging: FakeMessaging::new(),
+            relations: FakeRelations::new(),
             applications,
             fanout: LocalFanout::new(),
+            verifier: testkit::http::verifier()?,
             users,
         })
     }
@@ -103,10 +117,12 @@ impl World {
             credentials: Arc::new(Devices),
             communities: self.gated.clone(),
             messaging: self.messaging.clone(),
+            relations: self.relations.clone(),
             applications: self.applications.clone(),
-            verifier: testkit::http::verifier()?,
+            verifier: Arc::clone(&self.verifier),
             fanout: self.fanout.clone(),
             db: self.db.app("realtime")?,
+            rows: rows(self.db.app("realtime")?),
             clock: clock.clone(),
             rng: Arc::new(SystemRng),
             lifecycle: lifecycle.clone(),
@@ -143,6 +159,13 @@ impl World {
         self.communities
             .numbers(COMMUNITY)
             .map_or(0, |(_, epoch)| epoch)
+    }
+
+    /// Takes back the device of a person, as a node is told of it.
+    pub(crate) fn revoke(&self, person: UserId) {
+        let device = testkit::http::caller(person).device;
+        let now = kernel::Clock::now(&SystemClock);
+        self.verifier.revoke(device.as_slice(), now);
     }
 
     pub(crate) async fn control(&self, topic: Topic, control: Control) -> Result<()> {
@@ -183,12 +206,20 @@ impl Node {
     }
 }
 
+/// What is stored about people, in a database with the rights of the schema.
+pub(crate) fn rows(db: db::Db) -> Arc<PersonalRows> {
+    let clock = Arc::new(SystemClock);
+    let ids = Ids::new(clock.clone(), WorkerSlot::permanent(1));
+    PersonalRows::new(db, ids, clock)
+}
+
 /// An event without content rules.
 pub(crate) fn plain(name: &'static str, d: Value) -> Record {
     Record {
         body: Body::Dispatch(Dispatch {
             name: name.into(),
             intent: None,
+            needs: Chat::NONE,
             author: None,
             except: None,
             full_for: Vec::new(),
@@ -203,12 +234,24 @@ pub(crate) fn plain(name: &'static str, d: Value) -> Record {
     }
 }
 
+/// The same event for those alone who have these rights.
+pub(crate) fn needing(needs: Chat, record: Record) -> Record {
+    match record.body {
+        Body::Dispatch(dispatch) => Record {
+            body: Body::Dispatch(Dispatch { needs, ..dispatch }),
+            ..record
+        },
+        Body::Control(_) => record,
+    }
+}
+
 /// A message of Ayşe in the channel.
 pub(crate) fn message(epoch: i32, ev: i64, content: &str) -> Record {
     Record {
         body: Body::Dispatch(Dispatch {
             name: "MESSAGE_CREATE".into(),
             intent: Some(9),
+            needs: Chat::NONE,
             author: Some(AYSE),
             except: None,
             full_for: Vec::new(),

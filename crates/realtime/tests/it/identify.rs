@@ -69,9 +69,16 @@ async fn refusals_have_their_codes() -> Result<()> {
     let node = world.start(Settings::default()).await?;
     let person = testkit::http::token(AYSE)?;
     let bot = testkit::http::bot_token(BOT);
+    let service = testkit::http::service_token("messaging")?;
     for (d, code) in [
         (json!({"token": "eyJ.x.y", "intents": 0}), 4004),
         (json!({"token": "MTM.x.y", "intents": 0}), 4004),
+        // A process of ours is no user.
+        (json!({"token": service, "intents": 0}), 4004),
+        (
+            json!({"token": format!("Bot {service}"), "intents": 0}),
+            4004,
+        ),
         (json!({"token": bot, "intents": 1 << 8}), 4014),
         (
             json!({"token": person, "intents": 0, "shard": [2, 2]}),

@@ -1,6 +1,8 @@
 //! The gateway over real sockets, with small stand-ins for the contexts it stands on.
 
 #[cfg(test)]
+mod catching_up;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod dispatch;

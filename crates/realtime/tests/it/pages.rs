@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::gateway::Gateway;
 use testkit::http::{Client, access_token, caller, cookie, page_headers, ticket, token};
 
-use crate::harness::{AYSE, COMMUNITY, INTENTS, World};
+use crate::harness::{AYSE, COMMUNITY, INTENTS, World, session};
 
 const OWN: &str = "https://meydan.test";
 
@@ -55,9 +55,10 @@ async fn a_new_ticket_resumes_a_session() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_acts_in_a_users_name_gets_no_socket() -> Result<()> {
+async fn whoever_acts_in_a_users_name_gets_no_socket_and_takes_none_over() -> Result<()> {
     let world = World::new().await?;
     let node = world.start(settings()).await?;
+    let (mut ayse, ready) = node.person(AYSE).await?;
     let acting = Caller {
         act: Some(UserId::new(900)),
         ..caller(AYSE)
@@ -68,6 +69,13 @@ async fn whoever_acts_in_a_users_name_gets_no_socket() -> Result<()> {
         gateway.send(2, d).await?;
         assert_eq!(gateway.closed().await?, 4004);
     }
+    for token in [access_token(&acting)?, ticket(&acting)?] {
+        let mut gateway = Gateway::resume(node.address, &token, &session(&ready), 2).await?;
+        assert_eq!(gateway.closed().await?, 4004);
+    }
+    world.message(1, "still here").await?;
+    let heard = ayse.expect("MESSAGE_CREATE").await?;
+    assert_eq!(heard["content"], "still here");
     node.stop().await
 }
 

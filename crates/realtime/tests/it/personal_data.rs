@@ -1,8 +1,13 @@
-//! What is stored about people: all of it is known and erased.
+//! What is stored about people: all of it is known, exported and erased.
 
 use anyhow::Result;
+use contracts::PersonalData as _;
+use db::Sql;
 use kernel::UserId;
+use serde_json::json;
 use testkit::{TestDb, privacy};
+
+use crate::harness::rows;
 
 const AYSE: UserId = UserId::new(7_777_777_001);
 const FILL: &str = "
@@ -22,8 +27,14 @@ async fn s20_an_erased_user_leaves_nothing() -> Result<()> {
     let admin = database.admin()?;
     database.script(FILL).await?;
     privacy::every_table_is_filled(&admin, &realtime::PRIVACY).await?;
-    let consumer = realtime::eraser(&database.app("realtime")?);
-    privacy::erase(&[consumer], AYSE).await?;
+    let rows = rows(database.app("realtime")?);
+    let seen = privacy::exported(&*rows, AYSE, "last_seen").await?;
+    assert_eq!(seen[0]["user_id"], json!(AYSE.get()));
+    assert!(rows.erasure_blockers(AYSE).await?.is_empty());
+    privacy::erase(&[rows.eraser()], AYSE).await?;
+    const ANSWERS: Sql = Sql::new("test.answers", "SELECT type FROM realtime.outbox");
+    let answers: Vec<String> = ANSWERS.scalars(&admin).await?;
+    assert_eq!(answers, ["realtime.user_erased.v1"]);
     let id = AYSE.to_string();
     privacy::nothing_is_left(&admin, &realtime::PRIVACY, &id, &["ayse"]).await
 }

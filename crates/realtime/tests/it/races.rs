@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use infra::fanout::{Control, Record, Topic};
 use kernel::perm::{Chat, Overwrite, Target};
-use kernel::{ChannelId, DeviceId, RoleId, UserId};
+use kernel::{ChannelId, RoleId, UserId};
 use realtime::Settings;
 use serde_json::json;
 use testkit::gateway::Gateway;
@@ -58,20 +58,13 @@ async fn rights_are_known(world: &World) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn device_revoked_while_it_identifies_gets_no_session() -> Result<()> {
+async fn s10_a_device_revoked_while_it_identifies_gets_no_session() -> Result<()> {
     let world = World::new().await?;
     let node = world.start(Settings::default()).await?;
-    let (mut mehmet, _) = node.person(MEHMET).await?;
     let mut ayse = half_identified(&world, &node, AYSE).await?;
-    let devices: Vec<DeviceId> = testkit::http::caller(AYSE).device.into_iter().collect();
-    world
-        .control(Topic::Revoked, Control::DevicesRevoked(devices))
-        .await?;
-    // Whoever has this has the revocation behind it.
-    world.message(1, "later").await?;
-    mehmet.expect("MESSAGE_CREATE").await?;
+    world.revoke(AYSE);
     world.gated.snapshots.open();
-    assert_eq!(ayse.frame().await?, testkit::gateway::Frame::Closed(4000));
+    assert_eq!(ayse.frame().await?, testkit::gateway::Frame::Closed(4004));
     node.stop().await
 }
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::identity::{From, OtpSent, Revocation, SendOtp, SigningKey, TokenPair, VerifyOtp};
+use contracts::identity::{From, OtpSent, SendOtp, SigningKey, TokenPair, VerifyOtp};
 use contracts::{Auth, Credentials};
 use jiff::Timestamp;
 use kernel::failure::UNAVAILABLE;
-use kernel::{Caller, DeviceId, ErrorRow, Failure, SystemClock, SystemRng, UserId};
+use kernel::{Caller, DeviceId, ErrorRow, Failure, PlatformRole, SystemClock, SystemRng, UserId};
 use rpc::auth_client::AuthServiceClient;
 use rpc::{Options, Reflection, Services};
 use runtime::health::Registry;
@@ -145,7 +145,7 @@ impl Credentials for FakeCredentials {
         Ok(Vec::new())
     }
 
-    async fn revoked_since(&self, _since: Timestamp) -> Result<Vec<Revocation>, Failure> {
+    async fn revoked_since(&self, _since: Timestamp) -> Result<Vec<DeviceId>, Failure> {
         Ok(Vec::new())
     }
 
@@ -176,6 +176,10 @@ impl Credentials for FakeCredentials {
     }
 
     async fn ways_to_step_up(&self, _user: UserId) -> Result<Vec<&'static str>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn roles(&self, _user: UserId) -> Result<Vec<PlatformRole>, Failure> {
         Ok(Vec::new())
     }
 }

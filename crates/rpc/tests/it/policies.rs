@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use rpc::{DESCRIPTORS, METHODS};
+use rpc::{DESCRIPTORS, INTERNAL_DESCRIPTORS, INTERNAL_METHODS, METHODS, Policy};
 
 /// The full names of all methods in an encoded set.
 fn methods_of(encoded: &[u8]) -> Vec<String> {
@@ -33,6 +33,38 @@ fn every_method_that_is_served_has_a_policy() {
     let declared: BTreeSet<String> = METHODS.iter().map(|it| it.path.to_owned()).collect();
     assert_eq!(served, declared);
     assert_eq!(declared.len(), METHODS.len(), "each stands there once");
+}
+
+#[test]
+fn s2_internal_methods_are_declared_and_need_a_service_token_but_the_first() {
+    let served: BTreeSet<String> = methods_of(INTERNAL_DESCRIPTORS).into_iter().collect();
+    let declared: BTreeSet<String> = INTERNAL_METHODS
+        .iter()
+        .map(|it| it.path.to_owned())
+        .collect();
+    assert_eq!(served, declared);
+    assert_eq!(
+        declared.len(),
+        INTERNAL_METHODS.len(),
+        "each stands there once"
+    );
+    for method in INTERNAL_METHODS {
+        let first = method.path.ends_with("/ServiceToken");
+        let expected = if first {
+            Policy::Public
+        } else {
+            Policy::Internal
+        };
+        assert_eq!(method.policy, expected, "{}", method.path);
+        let by_clients = METHODS.iter().any(|it| it.path == method.path);
+        assert!(!by_clients, "{} is not for clients", method.path);
+    }
+    let policies = METHODS.iter().map(|method| method.policy);
+    assert!(
+        policies
+            .into_iter()
+            .all(|policy| policy != Policy::Internal)
+    );
 }
 
 #[test]

@@ -35,6 +35,8 @@ async fn in_development_clients_may_ask_what_there_is() {
     for name in ["auth.AuthService", "grpc.health.v1.Health"] {
         assert!(list.iter().any(|service| service == name), "{list:?}");
     }
+    let is_internal = |service: &String| service.contains("internal");
+    assert!(!list.iter().any(is_internal), "{list:?}");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ fn token(ends_in: i64) -> String {
     let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": KID });
     let claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "type": "access", "sub": "7", "sid": "7", "jti": "1",
-        "iat": now, "exp": now + ends_in, "auth_time": now, "amr": ["otp"],
+        "iat": now, "exp": now + ends_in, "auth_time": now, "acr": "aal1", "amr": ["otp"],
     });
     testkit::http::sign(&header, &claims).unwrap()
 }

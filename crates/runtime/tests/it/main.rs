@@ -9,4 +9,5 @@ mod health;
 mod jobs;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod retry;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use infra::fanout::{
     Body, Control, Deliveries, Delivery, Dispatch, Fanout, FanoutError, Record, Topic, Version,
 };
+use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, UserId};
 
 use super::within;
@@ -56,6 +57,7 @@ fn numbered(ev: i64) -> Arc<Record> {
         body: Body::Dispatch(Dispatch {
             name: "MESSAGE_CREATE".into(),
             intent: Some(9),
+            needs: Chat::NONE,
             author: Some(UserId::new(7)),
             except: Some(UserId::new(8)),
             full_for: vec![UserId::new(9)],

@@ -1,10 +1,15 @@
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use futures::TryStreamExt as _;
 use futures::future::try_join_all;
-use infra::objects::{MAX_OBJECT_BYTES, Object, ObjectError, Objects};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use infra::objects::{About, MAX_OBJECT_BYTES, Object, ObjectError, Objects, Pieces};
+
+/// More than a store sends to its server at a time.
+const LARGE: usize = 17 * 1024 * 1024 + 3;
 
 /// The suite of [`Objects`]. `make` gives an empty store.
 pub async fn objects<A: Objects>(
@@ -19,6 +24,18 @@ pub async fn objects<A: Objects>(
     lists_show_a_folder(&*make().await?)
         .await
         .context("lists show a folder")?;
+    content_comes_piece_by_piece(&*make().await?)
+        .await
+        .context("content comes piece by piece")?;
+    broken_content_leaves_nothing(&*make().await?)
+        .await
+        .context("broken content leaves nothing")?;
+    parts_are_read(&*make().await?)
+        .await
+        .context("parts are read")?;
+    removed_folders_can_be_filled_again(&*make().await?)
+        .await
+        .context("removed folders can be filled again")?;
     writers_at_once_leave_one_whole_object(&*make().await?)
         .await
         .context("writers at once leave one whole object")?;
@@ -101,6 +118,104 @@ async fn lists_show_a_folder(store: &dyn Objects) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Content of this size in pieces of uneven sizes, so that parts are found in other places.
+fn pieces(size: usize) -> (Vec<u8>, Vec<io::Result<Bytes>>) {
+    let cycle: Vec<u8> = (0..=250).collect();
+    let whole: Vec<u8> = cycle.iter().copied().cycle().take(size).collect();
+    let pieces = whole.chunks(777_777).map(Bytes::copy_from_slice).map(Ok);
+    let pieces = pieces.collect();
+    (whole, pieces)
+}
+
+fn flow(pieces: Vec<io::Result<Bytes>>) -> Pieces {
+    stream::iter(pieces).boxed()
+}
+
+fn about(max_bytes: usize) -> anyhow::Result<About> {
+    Ok(About {
+        max_bytes: max_bytes.try_into()?,
+        content_type: "text/plain".to_owned(),
+        disposition: "attachment".to_owned(),
+    })
+}
+
+async fn content_comes_piece_by_piece(store: &dyn Objects) -> anyhow::Result<()> {
+    for size in [0, 1, 8 * 1024 * 1024, LARGE] {
+        let (expected, pieces) = pieces(size);
+        let stored = store.put_stream("a/b", &about(size)?, flow(pieces)).await?;
+        ensure!(stored == u64::try_from(size)?, "{size} became {stored}");
+        let found = whole(store.open("a/b").await?).await?;
+        ensure!(found == Some(expected), "{size} bytes came back changed");
+    }
+    Ok(())
+}
+
+async fn broken_content_leaves_nothing(store: &dyn Objects) -> anyhow::Result<()> {
+    store.put("a/kept", bytes("old")).await?;
+    for size in [5, LARGE] {
+        for key in ["a/new", "a/kept"] {
+            let (_, mut broken) = pieces(size);
+            broken.push(Err(io::ErrorKind::ConnectionReset.into()));
+            let refused = store.put_stream(key, &about(LARGE)?, flow(broken)).await;
+            ensure!(matches!(refused, Err(ObjectError::Content(_))));
+        }
+        let (_, long) = pieces(size);
+        let refused = store
+            .put_stream("a/new", &about(size - 1)?, flow(long))
+            .await;
+        let limit = u64::try_from(size - 1)?;
+        ensure!(
+            matches!(refused, Err(ObjectError::TooLarge { limit: told }) if told == limit),
+            "one byte too many was taken"
+        );
+    }
+    ensure!(store.open("a/new").await?.is_none());
+    ensure!(store.list("a").await? == ["a/kept"]);
+    ensure!(whole(store.open("a/kept").await?).await? == Some(b"old".to_vec()));
+    Ok(())
+}
+
+async fn parts_are_read(store: &dyn Objects) -> anyhow::Result<()> {
+    let (expected, pieces) = pieces(LARGE);
+    store
+        .put_stream("a/b", &about(LARGE)?, flow(pieces))
+        .await?;
+    let end = u64::try_from(LARGE)?;
+    for (range, from, to) in [
+        (0..1, 0, 1),
+        (0..end, 0, LARGE),
+        (1..300_000, 1, 300_000),
+        (end - 1..end, LARGE - 1, LARGE),
+        // Cut at the end.
+        (end - 5..end + 5, LARGE - 5, LARGE),
+    ] {
+        let part = whole(store.open_range("a/b", range.clone()).await?).await?;
+        let wanted = expected.get(from..to).context("a range of the test")?;
+        ensure!(part.as_deref() == Some(wanted), "bytes {range:?}");
+    }
+    ensure!(store.open_range("a/c", 0..1).await?.is_none());
+    for range in [0..0, 5..5, end..end + 1, end + 9..end + 10] {
+        let refused = store.open_range("a/b", range.clone()).await;
+        ensure!(refused.is_err(), "bytes {range:?} were found");
+    }
+    let address = store.presign("a/b", Duration::from_secs(60)).await?;
+    ensure!(address.is_none_or(|address| address.contains("a/b")));
+    Ok(())
+}
+
+async fn removed_folders_can_be_filled_again(store: &dyn Objects) -> anyhow::Result<()> {
+    // Writers and removers of neighbours, at once: none hinders another.
+    let turns = (0..20).map(|turn| async move {
+        let key = format!("a/b/{}", turn % 4);
+        store.put(&key, bytes("x")).await?;
+        store.remove(&key).await
+    });
+    try_join_all(turns).await?;
+    store.put("a/b/c", bytes("x")).await?;
+    ensure!(store.list("a").await? == ["a/b/c"]);
+    Ok(())
+}
+
 async fn writers_at_once_leave_one_whole_object(store: &dyn Objects) -> anyhow::Result<()> {
     let contents: Vec<Bytes> = (0..8_u8)
         .map(|n| Bytes::from(vec![n; 100 * 1024]))
@@ -133,9 +248,23 @@ async fn bounds_are_kept(store: &dyn Objects) -> anyhow::Result<()> {
             "put took {key:?}"
         );
         ensure!(refused(store.remove(key).await), "remove took {key:?}");
+        let content = flow(vec![Ok(bytes("x"))]);
+        ensure!(
+            refused(store.put_stream(key, &about(1)?, content).await.map(drop)),
+            "put_stream took {key:?}"
+        );
         ensure!(
             refused(store.open(key).await.map(drop)),
             "open took {key:?}"
+        );
+        ensure!(
+            refused(store.open_range(key, 0..1).await.map(drop)),
+            "open_range took {key:?}"
+        );
+        let minute = Duration::from_secs(60);
+        ensure!(
+            refused(store.presign(key, minute).await.map(drop)),
+            "presign took {key:?}"
         );
         ensure!(
             refused(store.list(key).await.map(drop)),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::communities::{
-    Channel, ChannelAccess, Compiled, Guild, Member, Role, Snapshot, channel_kind,
+    Channel, ChannelAccess, ClassRights, Compiled, Guild, Member, Role, Snapshot, channel_kind,
 };
 use contracts::identity::User;
 use jiff::Timestamp;
@@ -350,13 +350,15 @@ impl Community {
     }
 
     fn compiled(&self) -> Compiled {
-        let class = |roles: &[RoleId]| {
+        let of_class = |(class, roles): (i32, &Vec<RoleId>)| {
             let roles = self.rights(roles);
             let standing = self.standing(UserId::new(0), &roles, None);
-            self.channels
-                .keys()
-                .map(|id| (*id, evaluate(&standing, self.of(*id))))
-                .collect()
+            let in_channel = |id: &ChannelId| (*id, evaluate(&standing, self.of(*id)));
+            ClassRights {
+                class,
+                base: base(&standing),
+                channels: self.channels.keys().map(in_channel).collect(),
+            }
         };
         let named = |user: UserId, member: &Member| -> Vec<(ChannelId, Chat)> {
             let roles = self.rights(&member.roles);
@@ -376,9 +378,7 @@ impl Community {
             owner: self.guild.owner_id,
             epoch: self.epoch,
             rev: self.rev,
-            classes: (0..)
-                .zip(self.classes.iter().map(|roles| class(roles)))
-                .collect(),
+            classes: (0..).zip(&self.classes).map(of_class).collect(),
             members: self
                 .members
                 .iter()

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use contracts::Identity;
 use contracts::identity::{AccountKind, User};
 use kernel::failure::{INVALID_REQUEST, UNAVAILABLE};
-use kernel::{Failure, FieldError, PlatformRole, UserId};
+use kernel::{Failure, FieldError, UserId};
 
 /// As many as the real one takes.
 const MAX_USERS: usize = 500;
@@ -21,7 +21,6 @@ pub struct FakeIdentity {
 #[derive(Debug, Default)]
 struct State {
     users: BTreeMap<UserId, User>,
-    roles: BTreeMap<UserId, Vec<PlatformRole>>,
     retired: Vec<UserId>,
     bots: i64,
     away: bool,
@@ -63,11 +62,6 @@ impl FakeIdentity {
         user
     }
 
-    /// Gives somebody platform roles instead of those they had.
-    pub fn set_roles(&self, id: UserId, roles: &[PlatformRole]) {
-        self.lock().roles.insert(id, roles.to_vec());
-    }
-
     /// Forgets an account, as if it were erased.
     pub fn remove(&self, id: UserId) {
         self.lock().users.remove(&id);
@@ -81,6 +75,11 @@ impl FakeIdentity {
     /// Calls work again.
     pub fn come_back(&self) {
         self.lock().away = false;
+    }
+
+    /// How many bots were ever made.
+    pub fn bots_made(&self) -> usize {
+        usize::try_from(self.lock().bots).unwrap_or(usize::MAX)
     }
 
     /// The bots that were retired, in order.
@@ -129,10 +128,5 @@ impl Identity for FakeIdentity {
     async fn retire_bot(&self, bot: UserId) -> Result<(), Failure> {
         self.present()?.retired.push(bot);
         Ok(())
-    }
-
-    async fn roles(&self, user: UserId) -> Result<Vec<PlatformRole>, Failure> {
-        let state = self.present()?;
-        Ok(state.roles.get(&user).cloned().unwrap_or_default())
     }
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use contracts::Relations;
-use contracts::relations::{Bond, Circle, Consent, Relation, Visible};
+use contracts::identity::User;
+use contracts::relations::{Bond, Circle, Consent, Relation, Relationship, Visible};
+use jiff::Timestamp;
 use kernel::failure::UNAVAILABLE;
 use kernel::{Failure, UserId};
 
@@ -19,6 +21,7 @@ pub struct FakeRelations {
 struct State {
     bonds: BTreeMap<(UserId, UserId), Bond>,
     closed: BTreeSet<UserId>,
+    discreet: BTreeSet<UserId>,
     away: bool,
 }
 
@@ -51,6 +54,11 @@ impl FakeRelations {
     /// From now on only friends may write to `user`.
     pub fn close(&self, user: UserId) {
         self.lock().closed.insert(user);
+    }
+
+    /// From now on nobody sees what `user` has read, and `user` sees it of nobody.
+    pub fn hide_receipts(&self, user: UserId) {
+        self.lock().discreet.insert(user);
     }
 
     /// From now on every call fails as if identity were away.
@@ -120,6 +128,25 @@ impl Relations for FakeRelations {
         Ok(circle)
     }
 
+    async fn relationships(&self, user: UserId) -> Result<Vec<Relationship>, Failure> {
+        let state = self.present()?;
+        let own = state.bonds.iter().filter(|((one, _), _)| *one == user);
+        Ok(own
+            .map(|((_, other), bond)| Relationship {
+                id: *other,
+                kind: match bond {
+                    Bond::Friend => 1,
+                    Bond::Block => 2,
+                    Bond::PendingIn => 3,
+                    Bond::PendingOut => 4,
+                },
+                nickname: None,
+                user: User::unknown(*other),
+                since: Timestamp::UNIX_EPOCH,
+            })
+            .collect())
+    }
+
     async fn may_write(&self, from: UserId, to: UserId) -> Result<Consent, Failure> {
         let state = self.present()?;
         let relation = state.relation(from, to);
@@ -140,12 +167,14 @@ impl Relations for FakeRelations {
             .iter()
             .map(|id| {
                 let seen = !state.is_severed(viewer, *id);
+                let discreet = viewer != *id
+                    && (state.discreet.contains(&viewer) || state.discreet.contains(id));
                 Visible {
                     user: *id,
                     phone: seen && state.relation(viewer, *id).bond == Some(Bond::Friend),
                     last_seen: seen,
                     presence: seen,
-                    receipts: seen,
+                    receipts: seen && !discreet,
                 }
             })
             .collect())

@@ -20,6 +20,7 @@ mod openapi;
 mod ops;
 mod parsers;
 mod server;
+mod service_tokens;
 mod sessions;
 mod socket;
 mod storage;

@@ -53,6 +53,8 @@ fn operation_shows_body_answer_key_errors_and_security() {
     );
     let problem = &create["responses"]["413"]["content"]["application/problem+json"]["schema"];
     assert_eq!(problem["$ref"], "#/components/schemas/Problem");
+    let other = create["responses"]["422"]["description"].as_str().unwrap();
+    assert!(other.contains("IDEMPOTENCY_MISMATCH"), "{other}");
     let me = &document["paths"]["/api/v10/users/@me"]["get"];
     assert_eq!(
         me["security"],

@@ -64,6 +64,15 @@ async fn metrics_are_for_direct_loopback_peers_only() {
 }
 
 #[tokio::test]
+async fn metrics_tell_how_checks_are_now() {
+    let router = app(&Lifecycle::new(), Err("refused".to_owned()));
+    let text = get(&router, "/metrics", LOCAL, &[]).await.body;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let line = r#"meydan_health_check{check="database"} 0"#;
+    assert!(text.contains(line), "{text}");
+}
+
+#[tokio::test]
 async fn readiness_is_for_all_and_its_details_for_loopback() {
     let router = app(&Lifecycle::new(), Err("refused".to_owned()));
     let inside = get(&router, "/readyz", LOCAL, &[]).await;

@@ -17,13 +17,15 @@ fn dispatch() -> impl Strategy<Value = Dispatch> {
     let head = (
         ".{0,40}",
         prop::option::of(any::<u8>()),
+        any::<u64>().prop_map(Chat::from_bits),
         optional(),
         optional(),
     );
     (head, users, body(), prop::option::of(body())).prop_map(
-        |((name, intent, author, except), full_for, data, redacted)| Dispatch {
+        |((name, intent, needs, author, except), full_for, data, redacted)| Dispatch {
             name: Cow::Owned(name),
             intent,
+            needs,
             author,
             except,
             full_for,
@@ -51,6 +53,7 @@ fn control() -> impl Strategy<Value = Control> {
         prop::collection::vec(id(), 0..5).prop_map(Control::DevicesRevoked),
         id().prop_map(Control::BotTokenRevoked),
         id().prop_map(Control::ApiKeyRevoked),
+        any::<[u8; 32]>().prop_map(Control::CookieReplaced),
     ]
 }
 
@@ -136,6 +139,7 @@ fn the_bytes_of_format_1_stay_as_they_are() {
         body: Body::Dispatch(Dispatch {
             name: "TYPING_START".into(),
             intent: Some(11),
+            needs: Chat::NONE,
             author: None,
             except: Some(UserId::new(3)),
             full_for: vec![],
@@ -166,6 +170,7 @@ fn bodies_are_slices_of_the_input() {
         body: Body::Dispatch(Dispatch {
             name: "X".into(),
             intent: None,
+            needs: Chat::NONE,
             author: None,
             except: None,
             full_for: vec![],

@@ -1,19 +1,18 @@
 //! People with platform roles, and their logins.
 
+use std::io::IsTerminal as _;
+
 use clap::{Args, ValueEnum};
 use identity::{AdminOutcome, Identity};
 use kernel::PlatformRole;
+use secrecy::ExposeSecret as _;
 
 use super::super::Context;
-use super::super::accounts::failed;
-use super::super::exit::Fail;
-
-/// An account.
-#[derive(Debug, Args)]
-pub(super) struct Person {
-    /// Its id, e-mail address, phone number or username.
-    user: String,
-}
+use super::super::accounts::{Person, failed};
+use super::super::exit::{Exit, Fail};
+use super::super::output::Format;
+use super::show_link;
+use crate::config::Config;
 
 /// An account and a platform role.
 #[derive(Debug, Args)]
@@ -80,12 +79,6 @@ pub(super) async fn list(context: &Context, identity: &Identity) -> Result<(), F
 }
 
 impl Person {
-    async fn find(&self, identity: &Identity) -> Result<kernel::UserId, Fail> {
-        let attempted = format!("finding {}", self.user);
-        let found = identity.person_named(&self.user).await;
-        found.map_err(|error| failed(&attempted, &error).hint("meydan admin list"))
-    }
-
     /// The live logins.
     pub(super) async fn sessions(
         &self,
@@ -121,6 +114,42 @@ impl Person {
             "created_at",
         ];
         context.out.rows(&headings, &rows)
+    }
+
+    /// Sends a link to choose a new password. Whoever reads it chooses the password, so it is shown
+    /// to nobody but who sits at the terminal, and only where no letter can carry it.
+    pub(super) async fn reset_password(
+        &self,
+        context: &Context,
+        config: &Config,
+        identity: &Identity,
+    ) -> Result<(), Fail> {
+        let user = self.find(identity).await?;
+        let attempted = format!("resetting the password of {}", self.user);
+        let fail = |error| failed(&attempted, &error);
+        if identity.reset_address(user).await.map_err(fail)?.is_some() {
+            let to = identity.send_reset(user).await;
+            let to = to.map_err(|error| fail(error).hint("meydan doctor --only mail"))?;
+            let row = vec![user.to_string(), "sent".to_owned(), to];
+            return context.out.rows(&["user", "state", "to"], &[row]);
+        }
+        if !std::io::stdout().is_terminal() {
+            let message = format!("no letter can be sent to {}", self.user);
+            let again = format!("meydan admin reset-password {}", self.user);
+            return Err(Fail::new(Exit::Missing, message).hint(format!(
+                "set up mail, or see the link on a terminal: {again}"
+            )));
+        }
+        let token = identity.issue_reset(user).await.map_err(fail)?;
+        let token = token.expose_secret();
+        let url = format!("{}/auth/reset#{token}", config.public_url());
+        match context.out.format {
+            Format::Table => show_link(context, &url, identity::LINK_TTL.as_secs() / 60),
+            Format::Json => {
+                let row = vec![user.to_string(), "shown".to_owned(), url];
+                context.out.rows(&["user", "state", "url"], &[row])
+            }
+        }
     }
 
     /// Ends all logins.

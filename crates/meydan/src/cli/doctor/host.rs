@@ -20,8 +20,9 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     let mut findings = vec![open_files(config)];
     findings.extend(disk(config));
     findings.push(port(config.http.listen, config.http.port));
-    let grpc = config.grpc_address().filter(|address| address.port() > 0);
-    findings.extend(grpc.map(|address| port(address.ip(), address.port())));
+    let others = [config.grpc_address(), config.internal.bind];
+    let fixed = others.into_iter().flatten().filter(|it| it.port() > 0);
+    findings.extend(fixed.map(|address| port(address.ip(), address.port())));
     findings.push(number_at_least(
         "HO005",
         "/proc/sys/net/core/somaxconn",

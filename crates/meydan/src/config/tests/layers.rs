@@ -1,6 +1,8 @@
 //! Which of several values wins.
 
-use super::super::{EmailVerification, Env, Origin};
+use identity::EmailVerification;
+
+use super::super::{Env, Origin};
 use super::{Folder, Request, serve, up};
 
 /// Each place sets the ports of all places above it wrongly and its own rightly.

@@ -174,3 +174,45 @@ fn a_shared_secret_is_for_one_node_that_was_given_one() {
     assert!(said(&serve(), &[hs256, secret]));
     assert!(!said(&serve(), &[secret]));
 }
+
+#[test]
+fn calls_between_processes_stay_inside() {
+    let folder = Folder::new();
+    let with = |set: &[&str]| codes(&folder, &up(set), &[("JWT_SECRET", SECRET)]);
+    let none = Vec::<&str>::new();
+    for bind in [
+        "127.0.0.1:50052",
+        "[::1]:50052",
+        "10.1.2.3:50052",
+        "192.168.1.4:0",
+        "[fd00::1]:1",
+    ] {
+        assert_eq!(with(&[&format!("internal.bind={bind}")]), none, "{bind}");
+    }
+    for bind in [
+        "0.0.0.0:50052",
+        "[::]:50052",
+        "203.0.113.9:50052",
+        "172.32.0.1:50052",
+    ] {
+        let refused = with(&[&format!("internal.bind={bind}")]);
+        assert_eq!(refused, ["config.internal_bind"], "{bind}");
+    }
+    for bind in ["127.0.0.1:3000", "127.0.0.1:50051", "127.0.0.1:9464"] {
+        let set = format!("internal.bind={bind}");
+        let refused = with(&[&set, "http.ops_listen=0.0.0.0:9464"]);
+        assert_eq!(refused, ["config.combination"], "{bind}");
+    }
+    assert_eq!(with(&["internal.bind=127.0.0.1:0", "grpc.port=0"]), none);
+    assert_eq!(with(&["internal.identity=http://identity:50052"]), none);
+    let secure = with(&["internal.identity=https://identity:50052"]);
+    assert_eq!(secure, ["config.bad_value"]);
+    // Who checks tokens by a shared secret could make those of processes.
+    let both = [
+        "auth.jwt.alg=HS256",
+        "internal.bind=127.0.0.1:50052",
+        "internal.identity=http://identity:50052",
+    ];
+    assert_eq!(with(&both), ["config.combination"; 2]);
+    assert_eq!(with(&["auth.jwt.alg=HS256"]), none);
+}

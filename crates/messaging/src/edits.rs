@@ -1,0 +1,151 @@
+//! Editing messages.
+
+use async_trait::async_trait;
+use contracts::messaging::Message;
+use kernel::perm::Chat;
+use kernel::{Caller, ChannelId, MessageId, UserId};
+
+use crate::Messaging;
+use crate::change::{Change, Desk};
+use crate::compose::rich;
+use crate::error::Error;
+use crate::events::MESSAGE_UPDATED;
+use crate::happening::{Happening, Named};
+use crate::marks::Marks;
+use crate::model::{Body, Edit};
+use crate::places::Place;
+use crate::sql::{self, EditRow, MessageRow};
+use crate::writer::Alter;
+
+/// How often an edit is computed anew when others edit the same message at once.
+const EDIT_TRIES: u32 = 5;
+
+#[async_trait]
+impl Change for EditRow {
+    async fn make(&self, desk: &mut Desk<'_>) -> Result<(), Error> {
+        let (channel, at, ev) = (desk.planned.channel, desk.planned.at, desk.next_ev());
+        if sql::edit_message(desk.tx, channel, self, at, ev).await? == 0 {
+            return Err(Error::Stale);
+        }
+        desk.take_back(self.seq, &self.taken_back);
+        let message_id = self.id;
+        desk.happened(Happening::Updated(Named { message_id }))?;
+        let event = desk.planned.id.cast();
+        desk.emit_message(event, MESSAGE_UPDATED, (self.id, self.author), None)
+    }
+}
+
+impl Messaging {
+    /// Edits the caller's own message.
+    pub async fn edit_message(
+        &self,
+        caller: &Caller,
+        channel: ChannelId,
+        id: MessageId,
+        edit: Edit,
+    ) -> Result<Message, Error> {
+        let place = self.enter(caller, channel).await?;
+        // Otherwise an old message would carry new words past a block.
+        self.may_write_in(caller.user, &place).await?;
+        if edit
+            .embeds
+            .as_ref()
+            .is_some_and(|embeds| !embeds.is_empty())
+        {
+            place.needs(Chat::EMBED_LINKS)?;
+        }
+        // The new state is computed from the stored one and written only over that: whoever loses
+        // against another edit computes again.
+        for _ in 0..EDIT_TRIES {
+            let row = self.row(channel, id).await?;
+            if row.author_id != caller.user {
+                return Err(Error::NotAuthor);
+            }
+            let alter = self.prepare_edit(&place, row, &edit).await?;
+            match self.writers.alter(alter).await {
+                Ok(shown) => return shown.into_iter().next().ok_or(Error::Stale),
+                Err(Error::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Stale)
+    }
+
+    /// Works an edit into the stored message.
+    async fn prepare_edit(
+        &self,
+        place: &Place,
+        row: MessageRow,
+        edit: &Edit,
+    ) -> Result<Alter, Error> {
+        let (author, expected_ev) = (row.author_id, row.ev);
+        let old = Body::read(row.body.clone())?;
+        let called = Marks::named(&old);
+        let content = edit
+            .content
+            .clone()
+            .unwrap_or_else(|| row.content.clone().unwrap_or_default());
+        let mut body = Body {
+            embeds: match &edit.embeds {
+                Some(embeds) => embeds.iter().cloned().map(rich).collect(),
+                None => old.embeds.clone(),
+            },
+            components: edit
+                .components
+                .clone()
+                .unwrap_or_else(|| old.components.clone()),
+            ..old
+        };
+        if content.trim().is_empty() && body.embeds.is_empty() && body.components.is_empty() {
+            return Err(Error::EmptyMessage);
+        }
+        if edit.content.is_some() || edit.allowed.is_some() {
+            let allowed = edit.allowed.as_ref();
+            let replied = self.replied_author(&row).await?;
+            let (found, _) = self
+                .find_mentions(author, place, &content, allowed, replied)
+                .await?;
+            body.mentions = found.users;
+            body.mention_roles = found.roles;
+            body.mention_everyone = found.everyone;
+        }
+        let flags = edit
+            .flags
+            .map_or(row.flags, |flags| edited_flags(row.flags, flags));
+        let change = EditRow {
+            id: row.id,
+            author,
+            expected_ev,
+            content: Some(content.clone()).filter(|content| !content.is_empty()),
+            body: body.stored()?,
+            flags,
+            seq: row.seq,
+            taken_back: called.without(&body),
+        };
+        let mut alter = self.plan(author, place, change)?;
+        let edited = MessageRow {
+            content: Some(content),
+            body: Some(serde_json::to_value(&body)?),
+            flags,
+            edited_at: Some(alter.planned.at),
+            ..row
+        };
+        let shown = self.show_one(place.channel, place.community(), edited);
+        alter.shows = vec![shown.await?];
+        Ok(alter)
+    }
+
+    async fn replied_author(&self, row: &MessageRow) -> Result<Option<UserId>, Error> {
+        let Some(to) = row.reply_to else {
+            return Ok(None);
+        };
+        let found = sql::find_message(&self.db, row.channel_id, to, self.clock.now()).await?;
+        Ok(found.map(|row| row.author_id))
+    }
+}
+
+/// Of the flags an edit changes only whether embeds are shown.
+fn edited_flags(old: i32, new: i32) -> i32 {
+    const NO_EMBEDS: i32 = 1 << 2;
+    (old & !NO_EMBEDS) | (new & NO_EMBEDS)
+}

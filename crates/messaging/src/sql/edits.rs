@@ -1,0 +1,122 @@
+//! Edits and deletions of stored messages, under the lock of their channel.
+
+use db::{FromRow, Sql, Tx};
+use jiff::Timestamp;
+use kernel::{ChannelId, MessageId, UserId};
+
+use crate::marks::Marks;
+
+/// A message's new state, written over the state that had `expected_ev`.
+#[derive(Debug, Clone)]
+pub(crate) struct EditRow {
+    pub(crate) id: MessageId,
+    pub(crate) author: UserId,
+    pub(crate) expected_ev: i64,
+    pub(crate) content: Option<String>,
+    pub(crate) body: Option<String>,
+    pub(crate) flags: i32,
+    pub(crate) seq: i64,
+    /// Whom it calls no more.
+    pub(crate) taken_back: Marks,
+}
+
+// Optimistic by `ev`: the new state was computed from the state that had it. At most 50 revisions
+// of a message are kept.
+pub(super) const EDIT_MESSAGE: Sql = Sql::new(
+    "messaging.edit_message",
+    "WITH old AS (
+    SELECT m.channel_id, m.id, m.content, m.body
+    FROM messaging.messages m
+    WHERE m.channel_id = $1 AND m.id = $2 AND m.author_id = $3 AND m.ev = $4
+        AND m.deleted_at IS NULL
+),
+rev AS (
+    INSERT INTO messaging.revisions (channel_id, message_id, ev, content, body, replaced_at)
+    SELECT old.channel_id, old.id, $4, old.content, old.body, $8
+    FROM old
+),
+trim AS (
+    DELETE FROM messaging.revisions r
+    USING old
+    WHERE r.channel_id = old.channel_id AND r.message_id = old.id
+        AND r.ev <= (
+            SELECT k.ev
+            FROM messaging.revisions k
+            WHERE k.channel_id = $1 AND k.message_id = $2
+            ORDER BY k.ev DESC
+            OFFSET 49 LIMIT 1
+        )
+)
+UPDATE messaging.messages m
+SET ev = $9, content = $5, body = $6::text::jsonb, flags = $7, edited_at = $8
+FROM old
+WHERE m.channel_id = $1 AND m.id = $2 AND old.id = m.id",
+);
+
+/// Writes an edit as the change number `ev`; 0 when the message is gone or changed meanwhile.
+pub(crate) async fn edit_message(
+    tx: &Tx,
+    channel: ChannelId,
+    edit: &EditRow,
+    at: Timestamp,
+    ev: i64,
+) -> db::Result<u64> {
+    EDIT_MESSAGE
+        .bind(&channel)
+        .bind(&edit.id)
+        .bind(&edit.author)
+        .bind(&edit.expected_ev)
+        .bind(&edit.content)
+        .bind(&edit.body)
+        .bind(&edit.flags)
+        .bind(&at)
+        .bind(&ev)
+        .execute(tx)
+        .await
+}
+
+/// A message that is gone.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub(crate) struct DeletedRow {
+    pub(crate) author_id: UserId,
+    pub(crate) seq: i64,
+    /// What it showed besides its text until now.
+    pub(crate) body: Option<serde_json::Value>,
+}
+
+// The row stays and keeps its `seq`; everything that was said goes, also from the revisions.
+pub(super) const DELETE_MESSAGE: Sql = Sql::new(
+    "messaging.delete_message",
+    "WITH rev AS (
+    DELETE FROM messaging.revisions r
+    WHERE r.channel_id = $1 AND r.message_id = $2
+),
+old AS (
+    SELECT m.body
+    FROM messaging.messages m
+    WHERE m.channel_id = $1 AND m.id = $2
+)
+UPDATE messaging.messages m
+SET ev = $4, content = NULL, ciphertext = NULL, body = NULL, deleted_at = $3
+FROM old
+WHERE m.channel_id = $1 AND m.id = $2 AND m.deleted_at IS NULL
+RETURNING m.author_id, m.seq, old.body",
+)
+.returning::<DeletedRow>();
+
+/// Empties a message by the change number `ev`; none when it is gone.
+pub(crate) async fn delete_message(
+    tx: &Tx,
+    channel: ChannelId,
+    id: MessageId,
+    at: Timestamp,
+    ev: i64,
+) -> db::Result<Option<DeletedRow>> {
+    DELETE_MESSAGE
+        .bind(&channel)
+        .bind(&id)
+        .bind(&at)
+        .bind(&ev)
+        .optional(tx)
+        .await
+}
