@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kernel::{ChannelId, CommunityId, Failure, MessageId, RoleId, UserId};
+use kernel::{ChannelId, CommunityId, Failure, MessageId, RoleId, UserId, WebhookId};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::User;
@@ -39,6 +39,12 @@ pub struct Message {
     pub guild_id: Option<CommunityId>,
     /// Who wrote it.
     pub author: User,
+    /// The webhook that speaks; its author is no account then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<WebhookId>,
+    /// Where the picture is that the webhook's sender chose. Nothing here fetches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<String>,
     /// The author as a member, in gateway events of communities only; without the user inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<crate::communities::Member>,
@@ -249,6 +255,53 @@ pub struct Position {
     pub last_message_id: Option<MessageId>,
 }
 
+/// The channel in which a webhook speaks. Whoever asks has judged its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebhookPlace {
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// Who made it; need not be a member any more.
+    pub creator: UserId,
+    /// Its community.
+    pub community: CommunityId,
+    /// Its channel.
+    pub channel: ChannelId,
+    /// A thread of that channel to speak in instead.
+    pub thread: Option<ChannelId>,
+}
+
+/// Under which name and picture a webhook speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voice {
+    /// The name.
+    pub name: String,
+    /// Picture hash of the webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+    /// The picture that the sender chose for one message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<String>,
+}
+
+/// What others do with the messages of a webhook.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WebhookAct {
+    /// Sends one: its fields in the dialect's form, and the text by which a second one is the first
+    /// one again.
+    Send {
+        /// As whom.
+        voice: Voice,
+        /// The dialect's fields of a message.
+        body: serde_json::Value,
+        /// Never the same message twice under one key in two days.
+        key: Option<String>,
+    },
+    /// Edits one: the dialect's fields that shall change.
+    Edit(MessageId, serde_json::Value),
+    /// Deletes one.
+    Delete(MessageId),
+}
+
 /// Messages, as other contexts need them.
 #[async_trait]
 pub trait Messaging: Send + Sync + 'static {
@@ -269,4 +322,12 @@ pub trait Messaging: Send + Sync + 'static {
         user: UserId,
         from: &[SyncFrom],
     ) -> Result<Vec<(ChannelId, Synced)>, Failure>;
+
+    /// Lets a webhook act on its own messages; gives the message as it is then, none once it is
+    /// deleted.
+    async fn speak(&self, place: WebhookPlace, act: WebhookAct)
+    -> Result<Option<Message>, Failure>;
+
+    /// Messages that are there, at most 100; whoever asks judges who may see them.
+    async fn messages(&self, wanted: &[(ChannelId, MessageId)]) -> Result<Vec<Message>, Failure>;
 }

@@ -79,7 +79,19 @@ pub struct Call {
     method: Method,
     url: String,
     form: Option<Vec<(String, SecretString)>>,
+    body: Option<Bytes>,
+    headers: Vec<(&'static str, String)>,
     credential: Option<Credential>,
+    answer: Wanted,
+}
+
+/// How much of an answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// All of it; one that is too long is an error.
+    Whole,
+    /// As much as the bounds allow; the rest is not read.
+    Beginning,
 }
 
 #[derive(Debug)]
@@ -95,7 +107,10 @@ impl Call {
             method: Method::GET,
             url: url.to_owned(),
             form: None,
+            body: None,
+            headers: Vec::new(),
             credential: None,
+            answer: Wanted::Whole,
         }
     }
 
@@ -107,10 +122,33 @@ impl Call {
         });
         Call {
             method: Method::POST,
-            url: url.to_owned(),
             form: Some(fields.collect()),
-            credential: None,
+            ..Call::get(url)
         }
+    }
+
+    /// Posts JSON.
+    pub fn json(url: &str, body: Bytes) -> Self {
+        Call {
+            method: Method::POST,
+            body: Some(body),
+            headers: vec![("content-type", "application/json".to_owned())],
+            ..Call::get(url)
+        }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Only the beginning of the answer is read, as much as the bounds allow.
+    #[must_use]
+    pub fn beginning(mut self) -> Self {
+        self.answer = Wanted::Beginning;
+        self
     }
 
     /// With a name and a password.
@@ -135,6 +173,8 @@ pub struct Answer {
     pub status: u16,
     /// At most as much as the bounds allow.
     pub body: Bytes,
+    /// What the server says of when to come again, as it says it.
+    pub retry_after: Option<String>,
 }
 
 /// Makes calls.
@@ -191,6 +231,12 @@ impl Outbound {
         })
     }
 
+    /// Whether an address may be called at all, as far as it tells without being resolved.
+    pub fn check(&self, url: &str) -> Result<(), OutboundError> {
+        let url: Url = url.parse().or(Err(OutboundError::Malformed))?;
+        self.reach.client(&url).map(drop)
+    }
+
     /// Makes a call. Cancel safe in the sense that nothing goes on after it is dropped; what the
     /// other server did by then is done.
     #[expect(
@@ -207,6 +253,12 @@ impl Outbound {
                 .map(|(name, value)| (name, value.expose_secret()));
             request = request.form(&fields.collect::<Vec<_>>());
         }
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
         request = match &call.credential {
             Some(Credential::Basic(name, password)) => {
                 request.basic_auth(name, Some(password.expose_secret()))
@@ -215,21 +267,36 @@ impl Outbound {
             None => request,
         };
         let response = request.send().await.map_err(failed)?;
-        self.read(response).await
+        self.read(response, call.answer).await
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<Answer, OutboundError> {
+    async fn read(
+        &self,
+        mut response: reqwest::Response,
+        wanted: Wanted,
+    ) -> Result<Answer, OutboundError> {
         let status = response.status().as_u16();
+        let retry_after = response.headers().get(reqwest::header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.map(str::to_owned);
         let limit = self.bounds.body_bytes;
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len().saturating_add(chunk.len()) > limit {
+            let left = limit.saturating_sub(body.len());
+            if chunk.len() > left && wanted == Wanted::Whole {
                 return Err(OutboundError::TooLong(limit));
             }
-            body.extend_from_slice(&chunk);
+            body.extend_from_slice(chunk.get(..left).unwrap_or(&chunk));
+            if chunk.len() > left {
+                break;
+            }
         }
         let body = body.freeze();
-        Ok(Answer { status, body })
+        Ok(Answer {
+            status,
+            body,
+            retry_after,
+        })
     }
 }
 

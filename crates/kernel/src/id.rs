@@ -42,6 +42,12 @@ pub mod kind {
     pub enum Application {}
     /// An event on the bus.
     pub enum Event {}
+    /// An address by which programs write into a channel.
+    pub enum Webhook {}
+    /// A wish to be told of events at an address.
+    pub enum Subscription {}
+    /// One event on its way to one address.
+    pub enum Delivery {}
     /// A thing without a type of its own (audit entries, tokens).
     pub enum Other {}
 }
@@ -64,6 +70,12 @@ pub type ApplicationId = Id<kind::Application>;
 pub type AnyId = Id<kind::Other>;
 /// An event.
 pub type EventId = Id<kind::Event>;
+/// An address by which programs write into a channel.
+pub type WebhookId = Id<kind::Webhook>;
+/// A wish to be told of events at an address.
+pub type SubscriptionId = Id<kind::Subscription>;
+/// One event on its way to one address.
+pub type DeliveryId = Id<kind::Delivery>;
 
 impl<K> Id<K> {
     /// Wraps a stored number. Negative numbers never come from a generator but are kept as they are.

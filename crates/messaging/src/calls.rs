@@ -1,9 +1,11 @@
 //! What other contexts ask of us.
 
 use async_trait::async_trait;
-use contracts::messaging::{Cursor, Inbox, InboxParts, Position, SyncFrom, Synced};
+use contracts::messaging::{
+    Cursor, Inbox, InboxParts, Message, Position, SyncFrom, Synced, WebhookAct, WebhookPlace,
+};
 use kernel::failure::INVALID_REQUEST;
-use kernel::{ChannelId, Failure, UserId};
+use kernel::{ChannelId, Failure, MessageId, UserId};
 
 use crate::Messaging;
 use crate::sql;
@@ -55,5 +57,17 @@ impl contracts::Messaging for Messaging {
         from: &[SyncFrom],
     ) -> Result<Vec<(ChannelId, Synced)>, Failure> {
         Ok(self.catch_up_in(user, from).await?)
+    }
+
+    async fn speak(
+        &self,
+        place: WebhookPlace,
+        act: WebhookAct,
+    ) -> Result<Option<Message>, Failure> {
+        Ok(self.speak_in(place, act).await?)
+    }
+
+    async fn messages(&self, wanted: &[(ChannelId, MessageId)]) -> Result<Vec<Message>, Failure> {
+        Ok(self.messages_named(wanted).await?)
     }
 }

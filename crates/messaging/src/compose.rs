@@ -13,6 +13,7 @@ use crate::mentions::{self, AllowedMentions, Mentions};
 use crate::model::{self, Body, NewMessage};
 use crate::places::Place;
 use crate::users::Cards;
+use crate::webhooks::author_of;
 use crate::writer::Append;
 
 /// Text and body of a message to be shown, with the cards of whom it names.
@@ -43,6 +44,7 @@ impl Messaging {
             mention_roles: found.roles,
             mention_everyone: found.everyone,
             tts: new.tts && place.rights.has(Chat::SEND_TTS),
+            voice: new.voice.clone(),
         };
         let marks = self.marks(author, place, &body, &cards).await?;
         Ok(Composed { body, cards, marks })
@@ -86,7 +88,13 @@ impl Messaging {
         let Some(community) = place.community() else {
             return Ok(Vec::new());
         };
-        let snapshots = self.communities.snapshots(&[community], author).await?;
+        let mut snapshots = self.communities.snapshots(&[community], author).await?;
+        if snapshots.is_empty() {
+            // A webhook is no member; its owner sees every role.
+            let compiled = self.communities.compiled(community).await?;
+            let owner = compiled.map_or(author, |compiled| compiled.owner);
+            snapshots = self.communities.snapshots(&[community], owner).await?;
+        }
         let may_all = place.rights.has(Chat::MENTION_EVERYONE);
         let known: Vec<RoleId> = snapshots
             .into_iter()
@@ -133,7 +141,12 @@ impl Messaging {
             id,
             channel_id: place.channel,
             guild_id: None,
-            author: cards.get(author),
+            author: author_of(author, body.voice.as_ref(), &cards),
+            webhook_id: body.voice.as_ref().map(|_| author.cast()),
+            avatar_url: body
+                .voice
+                .as_ref()
+                .and_then(|voice| voice.avatar_url.clone()),
             member: None,
             content: new.content.clone(),
             timestamp: id.made_at(),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kernel::perm::Chat;
-use kernel::{Caller, ChannelId, MessageId};
+use kernel::{Caller, ChannelId, MessageId, UserId};
 
 use crate::Messaging;
 use crate::change::{Change, Desk};
@@ -11,6 +11,7 @@ use crate::events::MESSAGE_DELETED;
 use crate::happening::{Happening, Named};
 use crate::marks::Marks;
 use crate::model::Body;
+use crate::places::Place;
 use crate::sql;
 
 /// Empties a message.
@@ -42,7 +43,17 @@ impl Messaging {
         if row.author_id != caller.user {
             place.needs(Chat::MANAGE_MESSAGES)?;
         }
-        let alter = self.plan(caller.user, &place, Delete(id))?;
+        self.delete_in(&place, caller.user, id).await
+    }
+
+    /// Deletes a message in a place where `actor` may.
+    pub(crate) async fn delete_in(
+        &self,
+        place: &Place,
+        actor: UserId,
+        id: MessageId,
+    ) -> Result<(), Error> {
+        let alter = self.plan(actor, place, Delete(id))?;
         self.writers.alter(alter).await.map(drop)
     }
 }

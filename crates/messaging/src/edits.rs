@@ -54,14 +54,25 @@ impl Messaging {
         {
             place.needs(Chat::EMBED_LINKS)?;
         }
+        self.edit_in(&place, caller.user, id, edit).await
+    }
+
+    /// Edits a message of `author` in a place where that is allowed.
+    pub(crate) async fn edit_in(
+        &self,
+        place: &Place,
+        author: UserId,
+        id: MessageId,
+        edit: Edit,
+    ) -> Result<Message, Error> {
         // The new state is computed from the stored one and written only over that: whoever loses
         // against another edit computes again.
         for _ in 0..EDIT_TRIES {
-            let row = self.row(channel, id).await?;
-            if row.author_id != caller.user {
+            let row = self.row(place.channel, id).await?;
+            if row.author_id != author {
                 return Err(Error::NotAuthor);
             }
-            let alter = self.prepare_edit(&place, row, &edit).await?;
+            let alter = self.prepare_edit(place, row, &edit).await?;
             match self.writers.alter(alter).await {
                 Ok(shown) => return shown.into_iter().next().ok_or(Error::Stale),
                 Err(Error::Stale) => {}

@@ -67,6 +67,7 @@ mod typing;
 mod unread;
 mod users;
 mod view;
+mod webhooks;
 mod writer;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::model::{NewMessage, SentReference};
 use crate::places::Place;
 use crate::sql::{self, MessageRow};
-use crate::writer::Sent;
+use crate::writer::{Append, Sent};
 
 /// What sending led to.
 #[derive(Debug)]
@@ -56,12 +56,22 @@ impl Messaging {
             .await?;
         self.ensure_row(&place).await?;
         let append = self.prepare(caller.user, &place, &new, answered, composed)?;
+        self.append(&place, &new, append).await
+    }
+
+    /// Stores a message that was put together; a replay is the first one again.
+    pub(crate) async fn append(
+        &self,
+        place: &Place,
+        new: &NewMessage,
+        append: Append,
+    ) -> Result<Delivery, Error> {
         match self.writers.append(append).await? {
             Sent::Fresh(message) => Ok(Delivery {
                 message: *message,
                 replayed: false,
             }),
-            Sent::Replay(original) => self.replay(&place, original, &new).await,
+            Sent::Replay(original) => self.replay(place, original, new).await,
         }
     }
 
@@ -136,7 +146,7 @@ impl Messaging {
     }
 
     /// Finds the message a reply answers; none for a plain message.
-    async fn find_answered(
+    pub(crate) async fn find_answered(
         &self,
         place: &Place,
         reference: Option<&SentReference>,

@@ -1,5 +1,6 @@
 //! Messages as they are sent: requests, their rules, and what of them is stored. Pure.
 
+use contracts::messaging::Voice;
 use kernel::{ChannelId, CommunityId, FieldError, MessageId, RoleId, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -127,6 +128,8 @@ pub struct NewMessage {
     pub(crate) once: Option<String>,
     /// Whether that text is an `Idempotency-Key`, which promises the same request; a nonce does not.
     pub(crate) by_key: bool,
+    /// As whom a webhook speaks.
+    pub(crate) voice: Option<Voice>,
 }
 
 /// A checked edit.
@@ -154,6 +157,9 @@ pub(crate) struct Body {
     pub(crate) mention_everyone: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) tts: bool,
+    /// As whom a webhook speaks; its messages alone have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) voice: Option<Voice>,
 }
 
 impl Body {
@@ -220,6 +226,7 @@ impl SendMessage {
             nonce,
             once,
             by_key,
+            voice: None,
         })
     }
 }

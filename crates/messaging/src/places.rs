@@ -147,7 +147,7 @@ impl Messaging {
     }
 
     /// To whom a channel belongs, as far as its row tells; none when it has no row yet.
-    async fn home(&self, channel: ChannelId) -> Result<Option<Home>, Error> {
+    pub(crate) async fn home(&self, channel: ChannelId) -> Result<Option<Home>, Error> {
         if let Some(home) = self.homes.get(&channel) {
             return Ok(Some(home));
         }

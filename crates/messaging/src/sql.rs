@@ -18,8 +18,8 @@ pub(crate) use changes::{
     lock_channels, step_channels,
 };
 pub(crate) use channels::{
-    PrivateRow, delete_channel, find_home, find_pair, insert_channel, insert_pair, list_members,
-    list_positions, list_private_channels,
+    PrivateRow, delete_channel, find_home, find_pair, insert_channel, insert_pair, is_thread,
+    list_members, list_positions, list_private_channels,
 };
 pub(crate) use edits::{EditRow, delete_message, edit_message};
 pub(crate) use markers::{
@@ -71,6 +71,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &changes::FIND_MADE_CHANGES,
     &changes::FIND_SAID,
     &channels::FIND_HOME,
+    &channels::IS_THREAD,
     &channels::INSERT_CHANNEL,
     &channels::DELETE_CHANNEL,
     &channels::FIND_PAIR,

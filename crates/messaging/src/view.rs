@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::model::Body;
 use crate::sql::{self, MessageRow};
 use crate::users::Cards;
+use crate::webhooks::author_of;
 
 /// A row whose body was read.
 struct Read {
@@ -90,7 +91,9 @@ fn object(read: Read, community: Option<CommunityId>, cards: &Cards) -> Message 
         id: row.id,
         channel_id: row.channel_id,
         guild_id: None,
-        author: cards.get(row.author_id),
+        author: author_of(row.author_id, body.voice.as_ref(), cards),
+        webhook_id: body.voice.as_ref().map(|_| row.author_id.cast()),
+        avatar_url: body.voice.and_then(|voice| voice.avatar_url),
         member: None,
         content: row.content.unwrap_or_default(),
         timestamp: row.id.made_at(),

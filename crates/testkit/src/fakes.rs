@@ -12,5 +12,5 @@ mod relations;
 pub use applications::FakeApplications;
 pub use communities::FakeCommunities;
 pub use identity::FakeIdentity;
-pub use messaging::FakeMessaging;
+pub use messaging::{FakeMessaging, message};
 pub use relations::FakeRelations;

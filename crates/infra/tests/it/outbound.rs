@@ -48,6 +48,7 @@ impl Site {
             .route("/endless", get(endless))
             .route("/silent", get(std::future::pending::<StatusCode>))
             .route("/stuck", get(stuck))
+            .route("/echo", axum::routing::post(echo))
             .layer(axum::middleware::from_fn_with_state(
                 Arc::clone(&asked),
                 count,
@@ -75,6 +76,13 @@ async fn count(
 ) -> impl IntoResponse {
     asked.fetch_add(1, Ordering::SeqCst);
     next.run(request).await
+}
+
+/// Says what came, and asks for patience.
+async fn echo(headers: axum::http::HeaderMap, body: String) -> impl IntoResponse {
+    let named = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let text = format!("{} {} {body}", named("content-type"), named("webhook-id"));
+    (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], text)
 }
 
 async fn endless() -> Body {
@@ -156,6 +164,44 @@ async fn s16_an_answer_is_bounded() {
             matches!(outcome, Err(OutboundError::TooLong(BODY))),
             "{path}: {outcome:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_long_answer_is_enough_for_who_asks_for_it() {
+    let site = Site::start().await;
+    let outbound = Outbound::trusted(patient()).unwrap();
+    for path in ["/exact", "/long", "/endless"] {
+        let call = Call::get(&site.url(path)).beginning();
+        let answer = outbound.send(call).await.unwrap();
+        assert_eq!((answer.status, answer.body.len()), (200, BODY), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn json_goes_out_with_its_headers_and_the_wish_to_wait_comes_back() {
+    let site = Site::start().await;
+    let outbound = Outbound::trusted(patient()).unwrap();
+    let call = Call::json(&site.url("/echo"), Bytes::from_static(b"{\"a\":1}"))
+        .header("webhook-id", "msg_1".to_owned());
+    let answer = outbound.send(call).await.unwrap();
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.retry_after.as_deref(), Some("7"));
+    assert_eq!(&answer.body[..], b"application/json msg_1 {\"a\":1}");
+}
+
+#[tokio::test]
+async fn an_address_is_judged_before_anybody_is_called() {
+    let none: [String; 0] = [];
+    let outbound = guarded(&none);
+    for (url, good) in [
+        ("https://example.com/hook", true),
+        ("http://example.com/hook", false),
+        ("https://127.0.0.1/", false),
+        ("https://user@example.com/", false),
+        ("no address", false),
+    ] {
+        assert_eq!(outbound.check(url).is_ok(), good, "{url}");
     }
 }
 

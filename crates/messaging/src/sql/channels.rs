@@ -32,6 +32,23 @@ pub(crate) async fn find_home(db: &Db, channel: ChannelId) -> db::Result<Option<
     FIND_HOME.bind(&channel).optional(db).await
 }
 
+pub(super) const IS_THREAD: Sql = Sql::new(
+    "messaging.is_thread",
+    "SELECT EXISTS (
+    SELECT FROM messaging.channels c
+    WHERE c.id = $1 AND c.parent_id = $2 AND c.kind IN (10, 11, 12) AND c.deleted_at IS NULL
+)",
+);
+
+/// Whether a channel is a thread of another one.
+pub(crate) async fn is_thread(
+    source: impl Source,
+    thread: ChannelId,
+    parent: ChannelId,
+) -> db::Result<bool> {
+    IS_THREAD.bind(&thread).bind(&parent).scalar(source).await
+}
+
 pub(super) const INSERT_CHANNEL: Sql = Sql::new(
     "messaging.insert_channel",
     "INSERT INTO messaging.channels (id, community_id, kind)

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use contracts::communities::{
-    Channel, ChannelAccess, Compiled, Guild, Member, MemberQuery, Membership, Role, Snapshot,
+    Channel, ChannelAccess, ClassRights, Compiled, Guild, Member, MemberQuery, Membership, Role,
+    Snapshot,
 };
 use contracts::identity::User;
 use jiff::Timestamp;
@@ -112,8 +113,26 @@ impl contracts::Communities for Rights {
             .collect())
     }
 
-    async fn compiled(&self, _community: CommunityId) -> Result<Option<Compiled>, Failure> {
-        Ok(None)
+    async fn compiled(&self, community: CommunityId) -> Result<Option<Compiled>, Failure> {
+        let access = self.access.lock().unwrap();
+        let here: BTreeSet<ChannelId> = access
+            .values()
+            .filter(|access| access.community == community)
+            .map(|access| access.channel)
+            .collect();
+        let class = ClassRights {
+            class: 0,
+            base: Chat::DEFAULT,
+            channels: here.into_iter().map(|id| (id, Chat::DEFAULT)).collect(),
+        };
+        Ok(Some(Compiled {
+            community,
+            owner: UserId::new(1),
+            epoch: 5,
+            rev: 1,
+            classes: vec![class],
+            members: Vec::new(),
+        }))
     }
 
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, Failure> {
@@ -153,7 +172,8 @@ impl contracts::Communities for Rights {
                 epoch: 1,
             }
         };
-        Ok(communities.iter().map(snapshot).collect())
+        let is_in = |id: &&CommunityId| !self.seats(viewer, **id).is_empty();
+        Ok(communities.iter().filter(is_in).map(snapshot).collect())
     }
 
     async fn members(

@@ -41,4 +41,6 @@ mod typing;
 #[cfg(test)]
 mod unread;
 #[cfg(test)]
+mod webhooks;
+#[cfg(test)]
 mod world;

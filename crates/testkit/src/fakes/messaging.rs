@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use contracts::Messaging;
+use contracts::identity::User;
 use contracts::messaging::{
-    Cursor, Inbox, InboxParts, Position, PrivateChannel, ReadState, SyncFrom, Synced,
+    Cursor, Inbox, InboxParts, Message, Position, PrivateChannel, ReadState, SyncFrom, Synced,
+    Voice, WebhookAct, WebhookPlace,
 };
-use kernel::failure::{INVALID_REQUEST, UNAVAILABLE};
-use kernel::{ChannelId, Failure, UserId};
+use kernel::failure::{INVALID_REQUEST, NOT_FOUND, UNAVAILABLE};
+use kernel::{ChannelId, Failure, MessageId, UserId};
+use serde_json::Value;
 
 /// As many as the real one takes.
 const MAX_POSITIONS: usize = 500;
@@ -17,6 +20,10 @@ const MAX_POSITIONS: usize = 500;
 const MAX_CURSORS: usize = 100;
 /// As many as the real one takes.
 const MAX_SYNCED: usize = 200;
+/// As many as the real one gives.
+const MAX_MESSAGES: usize = 100;
+/// Messages that are made here get ids from here on.
+const FIRST_MESSAGE: i64 = 9_000_000_000_000_000;
 /// As many as the real one gives.
 const MAX_CHANNELS: usize = 1_000;
 
@@ -33,6 +40,8 @@ struct State {
     read_states: BTreeMap<UserId, Vec<ReadState>>,
     advanced: Vec<(UserId, Cursor)>,
     missed: BTreeMap<ChannelId, Synced>,
+    messages: BTreeMap<MessageId, Message>,
+    keys: BTreeMap<(UserId, String), MessageId>,
     away: bool,
 }
 
@@ -66,6 +75,16 @@ impl FakeMessaging {
         self.lock().missed.insert(channel, synced);
     }
 
+    /// Puts a message in.
+    pub fn put_message(&self, message: Message) {
+        self.lock().messages.insert(message.id, message);
+    }
+
+    /// All messages, oldest first.
+    pub fn all_messages(&self) -> Vec<Message> {
+        self.lock().messages.values().cloned().collect()
+    }
+
     /// What was acknowledged so far, in the order in which it came.
     pub fn advanced(&self) -> Vec<(UserId, Cursor)> {
         self.lock().advanced.clone()
@@ -92,6 +111,74 @@ impl FakeMessaging {
         } else {
             Ok(state)
         }
+    }
+}
+
+/// A message with nothing in it.
+pub fn message(id: MessageId, channel: ChannelId, author: User) -> Message {
+    Message {
+        id,
+        channel_id: channel,
+        guild_id: None,
+        author,
+        webhook_id: None,
+        avatar_url: None,
+        member: None,
+        content: String::new(),
+        timestamp: id.made_at(),
+        edited_timestamp: None,
+        tts: false,
+        mention_everyone: false,
+        mentions: Vec::new(),
+        mention_roles: Vec::new(),
+        attachments: Vec::new(),
+        embeds: Vec::new(),
+        components: Vec::new(),
+        reactions: Vec::new(),
+        pinned: false,
+        kind: 0,
+        flags: 0,
+        nonce: None,
+        message_reference: None,
+        referenced_message: None,
+        seq: 0,
+        ev: 0,
+    }
+}
+
+impl State {
+    fn send(&mut self, place: WebhookPlace, voice: Voice, body: &Value) -> Message {
+        let count = i64::try_from(self.messages.len()).unwrap_or(0);
+        let author = User {
+            username: voice.name,
+            avatar: voice.avatar,
+            bot: true,
+            ..User::unknown(place.webhook.cast())
+        };
+        let id = MessageId::new(FIRST_MESSAGE.saturating_add(count));
+        let mut made = message(id, place.thread.unwrap_or(place.channel), author);
+        made.webhook_id = Some(place.webhook);
+        made.avatar_url = voice.avatar_url;
+        fill(&mut made, body);
+        self.messages.insert(id, made.clone());
+        made
+    }
+
+    fn own(&mut self, place: WebhookPlace, id: MessageId) -> Result<&mut Message, Failure> {
+        let here = place.thread.unwrap_or(place.channel);
+        let found = self.messages.get_mut(&id).filter(|message| {
+            message.webhook_id == Some(place.webhook) && message.channel_id == here
+        });
+        found.ok_or_else(|| NOT_FOUND.fail())
+    }
+}
+
+fn fill(message: &mut Message, body: &Value) {
+    if let Some(content) = body.get("content").and_then(Value::as_str) {
+        message.content = content.to_owned();
+    }
+    if let Some(embeds) = body.get("embeds").and_then(Value::as_array) {
+        message.embeds.clone_from(embeds);
     }
 }
 
@@ -150,5 +237,50 @@ impl Messaging for FakeMessaging {
             (from.channel, known.unwrap_or(Synced::Gone { gone: true }))
         };
         Ok(from.iter().map(missed).collect())
+    }
+
+    async fn speak(
+        &self,
+        place: WebhookPlace,
+        act: WebhookAct,
+    ) -> Result<Option<Message>, Failure> {
+        let mut state = self.present()?;
+        match act {
+            WebhookAct::Send { voice, body, key } => {
+                let author: UserId = place.webhook.cast();
+                let key = key.map(|key| (author, key));
+                let known = key.as_ref().and_then(|key| state.keys.get(key).copied());
+                if let Some(known) = known {
+                    return Ok(state.messages.get(&known).cloned());
+                }
+                let made = state.send(place, voice, &body);
+                if let Some(key) = key {
+                    state.keys.insert(key, made.id);
+                }
+                Ok(Some(made))
+            }
+            WebhookAct::Edit(id, body) => {
+                let message = state.own(place, id)?;
+                fill(message, &body);
+                Ok(Some(message.clone()))
+            }
+            WebhookAct::Delete(id) => {
+                state.own(place, id)?;
+                state.messages.remove(&id);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn messages(&self, wanted: &[(ChannelId, MessageId)]) -> Result<Vec<Message>, Failure> {
+        let state = self.present()?;
+        if wanted.len() > MAX_MESSAGES {
+            return Err(INVALID_REQUEST.fail());
+        }
+        let named = wanted.iter().filter_map(|(channel, id)| {
+            let found = state.messages.get(id)?;
+            (found.channel_id == *channel).then(|| found.clone())
+        });
+        Ok(named.collect())
     }
 }
