@@ -29,6 +29,8 @@ use crate::servers::{make_cluster, says_ready, short_temp};
 
 const KEEPER: &str = include_str!("keeper.sh");
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the server waits for the next test.
+const IDLE: Duration = Duration::from_secs(60);
 const PORT: u16 = 5432;
 
 /// A database of its own for one test, made from a template that holds the migrations.
@@ -311,26 +313,32 @@ async fn find_or_start() -> Result<(Cluster, Option<File>)> {
             None,
         ));
     }
-    let home = home_folder()?;
+    let (cluster, users) = find_or_start_in(home_folder()?, IDLE).await?;
+    Ok((cluster, Some(users)))
+}
+
+/// The server that lives in this folder; the file is held by whoever uses it.
+async fn find_or_start_in(home: PathBuf, idle: Duration) -> Result<(Cluster, File)> {
     let deadline = Instant::now() + PATIENCE;
     let (_lock, users) = loop {
-        make_private(&home)?;
         // The keeper may remove the folder between our steps; then we begin again.
-        if let Ok(held) = enter(&home).await {
-            break held;
+        let entered = match make_private(&home) {
+            Ok(()) => enter(&home).await,
+            Err(error) => Err(error),
+        };
+        match entered {
+            Ok(held) => break held,
+            Err(error) if Instant::now() > deadline => {
+                return Err(error.context(format!("{} cannot be used", home.display())));
+            }
+            Err(_) => sleep(Duration::from_millis(20)).await,
         }
-        ensure!(
-            Instant::now() < deadline,
-            "{} cannot be used",
-            home.display()
-        );
-        sleep(Duration::from_millis(20)).await;
     };
     if keeper_is_alive(&home)? {
         if let Ok(name) = fs::read_to_string(home.join("current")) {
             let socket = home.join(name.trim());
             if says_ready(&socket.join("pg/postmaster.pid")) {
-                return Ok((Cluster { home, socket }, Some(users)));
+                return Ok((Cluster { home, socket }, users));
             }
         }
         bail!(
@@ -338,8 +346,8 @@ async fn find_or_start() -> Result<(Cluster, Option<File>)> {
             home.display()
         );
     }
-    let socket = start(&home).await?;
-    Ok((Cluster { home, socket }, Some(users)))
+    let socket = start(&home, idle).await?;
+    Ok((Cluster { home, socket }, users))
 }
 
 async fn enter(home: &Path) -> Result<(File, File)> {
@@ -390,7 +398,7 @@ fn keeper_is_alive(home: &Path) -> Result<bool> {
     }
 }
 
-async fn start(home: &Path) -> Result<PathBuf> {
+async fn start(home: &Path, idle: Duration) -> Result<PathBuf> {
     let programs = Programs::find(None, None)?;
     // A new folder each time: what a dead keeper left behind is nobody's business.
     let name = format!("s{}", std::process::id());
@@ -406,6 +414,7 @@ async fn start(home: &Path) -> Result<PathBuf> {
         .arg(home)
         .arg(&name)
         .arg(programs.program("postgres"))
+        .arg(idle.as_secs().to_string())
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C.UTF-8")
@@ -427,4 +436,41 @@ async fn start(home: &Path) -> Result<PathBuf> {
     }
     fs::write(home.join("current"), &name)?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::Scratch;
+
+    /// Comes and goes around the moment at which the keeper loses its patience.
+    async fn come_and_go(home: PathBuf, number: u64) -> Result<()> {
+        for visit in 0..6 {
+            let (cluster, users) = find_or_start_in(home.clone(), Duration::from_secs(1)).await?;
+            db::prepare::script(&cluster.admin("postgres"), "SELECT 1").await?;
+            drop(users);
+            sleep(Duration::from_millis(900 + number * 70 + visit * 90)).await;
+        }
+        Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_comes_while_the_server_ends_gets_a_new_one() -> Result<()> {
+        let scratch = Scratch::new("keeper")?;
+        let home = scratch.path().join("home");
+        let mut visitors = tokio::task::JoinSet::new();
+        for number in 0..3 {
+            visitors.spawn(come_and_go(home.clone(), number));
+        }
+        while let Some(visitor) = visitors.join_next().await {
+            visitor??;
+        }
+        // The last server ends by itself.
+        let deadline = Instant::now() + PATIENCE;
+        while home.exists() {
+            ensure!(Instant::now() < deadline, "the keeper did not end");
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
 }

@@ -1,7 +1,9 @@
-# Parent of the test server. Arguments: home folder, name of the server's folder in it, postgres.
+# Parent of the test server. Arguments: home folder, name of the server's folder in it, postgres,
+# for how many seconds it waits for a user.
 home=$1
 folder=$1/$2
 postgres=$3
+patience=$4
 
 # Held for as long as this process lives; a test process looks whether it is.
 exec 8>"$home/alive"
@@ -20,26 +22,32 @@ $as setpriv --pdeathsig INT "$postgres" -D "$folder/pg" \
 server=$!
 
 idle=0
+held=
 while kill -0 "$server" 2>/dev/null; do
-    sleep 2
+    sleep 1
     if flock -n -x "$home/users" true 2>/dev/null 8>&-; then
-        idle=$((idle + 2))
+        idle=$((idle + 1))
     else
         idle=0
     fi
-    [ "$idle" -ge 60 ] || continue
+    [ "$idle" -ge "$patience" ] || continue
     exec 9>"$home/lock"
     flock -x 9
     if flock -n -x "$home/users" true 8>&-; then
+        held=yes
         break
     fi
     exec 9>&-
     idle=0
 done
 
-# After a crash of the server the lock is not held yet.
-exec 9>"$home/lock"
-flock -x 9
+# After a crash of the server the lock is not held yet. While it is, nobody enters.
+if [ -z "$held" ]; then
+    exec 9>"$home/lock"
+    flock -x 9
+fi
 kill -INT "$server" 2>/dev/null
 wait "$server"
-rm -rf "$home"
+# Gone at once: who waits for the lock finds no folder, rather than one that is half removed.
+mv "$home" "$home.$$"
+rm -rf "$home.$$"

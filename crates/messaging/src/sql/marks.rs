@@ -105,25 +105,22 @@ WHERE c.id = n.ch",
 
 /// Notes mentions of everyone and of roles in the rows of their channels.
 pub(crate) async fn mention_in_channels(tx: &Tx, rows: &[MentionRow]) -> db::Result<()> {
+    change_calls(tx, &MENTION_IN_CHANNELS, rows).await
+}
+
+async fn change_calls(tx: &Tx, sql: &'static Sql, rows: &[MentionRow]) -> db::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let (channels, seqs, roles) = columns(rows);
-    MENTION_IN_CHANNELS
-        .bind(&channels)
+    let channels: Vec<ChannelId> = rows.iter().map(|row| row.channel).collect();
+    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    let roles: Vec<Option<RoleId>> = rows.iter().map(|row| row.role).collect();
+    sql.bind(&channels)
         .bind(&seqs)
         .bind(&roles)
         .execute(tx)
         .await
         .map(drop)
-}
-
-fn columns(rows: &[MentionRow]) -> (Vec<ChannelId>, Vec<i64>, Vec<Option<RoleId>>) {
-    (
-        rows.iter().map(|row| row.channel).collect(),
-        rows.iter().map(|row| row.seq).collect(),
-        rows.iter().map(|row| row.role).collect(),
-    )
 }
 
 // Primary key.
@@ -208,17 +205,7 @@ WHERE c.id = ANY($1::bigint[])",
 
 /// Takes mentions of everyone and of roles back.
 pub(crate) async fn take_back_calls(tx: &Tx, rows: &[MentionRow]) -> db::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let (channels, seqs, roles) = columns(rows);
-    TAKE_BACK_CALLS
-        .bind(&channels)
-        .bind(&seqs)
-        .bind(&roles)
-        .execute(tx)
-        .await
-        .map(drop)
+    change_calls(tx, &TAKE_BACK_CALLS, rows).await
 }
 
 // Primary key. What is read was delivered; neither ever goes back. Kind 100 is a deal room.
