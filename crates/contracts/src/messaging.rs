@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::User;
 
+mod reactions;
+
+pub use reactions::{CountDetails, PartialEmoji, Reaction};
+
 /// Which message a reply answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MessageReference {
@@ -73,12 +77,14 @@ pub struct Message {
     /// Components as they were sent.
     #[serde(default)]
     pub components: Vec<serde_json::Value>,
-    /// Reactions; none yet.
-    #[serde(default)]
-    pub reactions: Vec<serde_json::Value>,
+    /// Reactions, in the order in which the emoji came. Absent in live events about messages that
+    /// were there before: what they hold is the same for everybody, and reactions have events of
+    /// their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactions: Option<Vec<Reaction>>,
     /// Whether it is pinned.
     pub pinned: bool,
-    /// 0 = plain, 19 = reply.
+    /// 0 = plain, 6 = somebody pinned the message referred to, 19 = reply.
     #[serde(rename = "type")]
     pub kind: i16,
     /// Dialect's message flags.

@@ -158,7 +158,7 @@ impl Messaging {
             attachments: Vec::new(),
             embeds: body.embeds,
             components: body.components,
-            reactions: Vec::new(),
+            reactions: Some(Vec::new()),
             pinned: false,
             kind: row.kind,
             flags: row.flags,

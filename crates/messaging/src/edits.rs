@@ -141,7 +141,7 @@ impl Messaging {
             edited_at: Some(alter.planned.at),
             ..row
         };
-        let shown = self.show_one(place.channel, place.community(), edited);
+        let shown = self.show_one(author, place.channel, place.community(), edited);
         alter.shows = vec![shown.await?];
         Ok(alter)
     }

@@ -47,6 +47,12 @@ pub enum Error {
     /// Fields that break their rules.
     #[error("accept a message with {} invalid fields", .0.len())]
     Invalid(Vec<FieldError>),
+    /// What was given is no emoji, or none of a community here.
+    #[error("react with an unknown emoji")]
+    UnknownEmoji,
+    /// The message has as many different emoji as it may have.
+    #[error("add another emoji to a message that is full of them")]
+    TooManyReactions,
     /// Files cannot be sent yet.
     #[error("accept an upload")]
     UploadsComeLater,
@@ -107,6 +113,12 @@ kernel::error_rows! {
     SLOW_MODE, RateLimited, 20016,
         "This action cannot be performed due to slowmode rate limit; wait for the time in Retry-After",
         "Yavaş mod nedeniyle şimdi yapılamaz; Retry-After süresi kadar bekleyin";
+    UNKNOWN_EMOJI, Invalid, 10014,
+        "Unknown Emoji",
+        "Bilinmeyen emoji";
+    TOO_MANY_REACTIONS, Invalid, 30010,
+        "Maximum number of reactions reached (20)",
+        "En fazla tepki sayısına ulaşıldı (20)";
     UPLOADS_COME_LATER, UnsupportedType, 50035,
         "files cannot be sent yet; uploads come later, send application/json without attachments",
         "henüz dosya gönderilemiyor; yüklemeler sonra gelecek, eksiz application/json gönderin";
@@ -126,6 +138,8 @@ impl Error {
             Error::InvalidRecipient => &INVALID_RECIPIENT,
             Error::WrongChannelKind => &WRONG_CHANNEL_KIND,
             Error::SlowMode(_) => &SLOW_MODE,
+            Error::UnknownEmoji => &UNKNOWN_EMOJI,
+            Error::TooManyReactions => &TOO_MANY_REACTIONS,
             Error::Invalid(_) => &INVALID_REQUEST,
             Error::UploadsComeLater => &UPLOADS_COME_LATER,
             Error::Overloaded | Error::Stale => &UNAVAILABLE,

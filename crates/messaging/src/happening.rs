@@ -3,7 +3,7 @@
 //! The stored form names things and never holds their text, so that a deletion leaves nothing
 //! behind in it.
 
-use kernel::MessageId;
+use kernel::{MessageId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,6 +24,14 @@ pub(crate) enum Happening {
     Updated(Named),
     /// A message is gone.
     Deleted(Named),
+    /// Somebody hung an emoji on a message.
+    Reacted(Reacted),
+    /// A message lost somebody's emoji.
+    Unreacted(Reacted),
+    /// A message lost all reactions.
+    ReactionsCleared(Named),
+    /// A message lost all reactions with one emoji.
+    EmojiCleared(NamedEmoji),
 }
 
 /// A message that a change left in the channel.
@@ -39,6 +47,24 @@ pub(crate) struct Named {
     pub(crate) message_id: MessageId,
 }
 
+/// Somebody's reaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reacted {
+    pub(crate) message_id: MessageId,
+    pub(crate) user_id: UserId,
+    pub(crate) emoji: String,
+    /// Who wrote the message; told where a reaction comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) author_id: Option<UserId>,
+}
+
+/// An emoji of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamedEmoji {
+    pub(crate) message_id: MessageId,
+    pub(crate) emoji: String,
+}
+
 impl Happening {
     /// The stored number of the kind; none for what is not stored here.
     pub(crate) fn kind(&self) -> Option<i16> {
@@ -46,6 +72,10 @@ impl Happening {
             Happening::Said(_) => None,
             Happening::Updated(_) => Some(1),
             Happening::Deleted(_) => Some(2),
+            Happening::Reacted(_) => Some(3),
+            Happening::Unreacted(_) => Some(4),
+            Happening::ReactionsCleared(_) => Some(5),
+            Happening::EmojiCleared(_) => Some(6),
         }
     }
 
@@ -54,6 +84,10 @@ impl Happening {
         Ok(Some(match kind {
             1 => Happening::Updated(serde_json::from_value(payload)?),
             2 => Happening::Deleted(serde_json::from_value(payload)?),
+            3 => Happening::Reacted(serde_json::from_value(payload)?),
+            4 => Happening::Unreacted(serde_json::from_value(payload)?),
+            5 => Happening::ReactionsCleared(serde_json::from_value(payload)?),
+            6 => Happening::EmojiCleared(serde_json::from_value(payload)?),
             _ => return Ok(None),
         }))
     }
@@ -74,7 +108,26 @@ mod tests {
         let named = Named {
             message_id: MessageId::new(7),
         };
-        for what in [Happening::Updated(named), Happening::Deleted(named)] {
+        let reacted = Reacted {
+            message_id: MessageId::new(7),
+            user_id: UserId::new(8),
+            emoji: "🔥".to_owned(),
+            author_id: None,
+        };
+        let emoji = NamedEmoji {
+            message_id: MessageId::new(7),
+            emoji: "gul:9".to_owned(),
+        };
+        let all = [
+            Happening::Updated(named),
+            Happening::Deleted(named),
+            Happening::Reacted(reacted.clone()),
+            Happening::Unreacted(reacted),
+            Happening::ReactionsCleared(named),
+            Happening::EmojiCleared(emoji),
+        ];
+        assert_eq!(all.len(), kinds().len());
+        for what in all {
             let payload = serde_json::to_value(&what).unwrap();
             let kind = what.kind().unwrap();
             assert_eq!(Happening::read(kind, payload).unwrap(), Some(what));

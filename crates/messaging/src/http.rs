@@ -2,6 +2,7 @@
 
 mod channels;
 mod messages;
+mod reactions;
 mod reading;
 mod sync;
 
@@ -41,6 +42,7 @@ pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
     let routes = Table::new("messaging", messaging);
     let routes = message_routes(routes);
     let routes = channel_routes(routes);
+    let routes = reactions::rows(routes);
     let routes = reading::rows(routes);
     sync::rows(routes).build()
 }

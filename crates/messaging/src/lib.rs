@@ -1,5 +1,5 @@
 //! Every message of the product, and the private channels they stand in: sending, reading, editing,
-//! deleting, typing, direct messages; what is unread, receipts, and catching up.
+//! deleting, reacting, typing, direct messages; what is unread, receipts, and catching up.
 //!
 //! # Invariants
 //! 1. In a channel `seq` numbers the messages without gaps and `ev` every change; both come from
@@ -19,7 +19,9 @@
 //! 9. What is unread is computed from two numbers and never counted. Mentions are written with
 //!    their message and taken back with it; a mention of everyone is one row, however many it calls.
 //! 10. A marker moves forward but by its reader's hand; a receipt never goes back.
-//! 11. Rows are locked in one order: nonces, channels, read states, members, each sorted.
+//! 11. What is told to all readers is the same for all. What differs, as one's own reactions, is left
+//!     out of events about messages, and shown to whoever asks.
+//! 12. Rows are locked in one order: nonces, channels, read states, members, each sorted.
 //!
 //! # Deliberately absent
 //! No settings of community channels, no cards of users in tables, nothing written per recipient but
@@ -44,6 +46,7 @@ mod compose;
 mod deletions;
 mod dms;
 mod edits;
+mod emoji;
 pub mod error;
 pub mod events;
 mod happening;
@@ -58,6 +61,7 @@ mod metrics_table;
 mod model;
 mod personal_data;
 mod places;
+mod reactions;
 mod receipts;
 mod seats;
 mod slow_mode;
@@ -117,6 +121,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0004__read_state_versions",
             include_str!("../migrations/V0004__read_state_versions.sql"),
+        ),
+        (
+            "V0005__reactions_in_order",
+            include_str!("../migrations/V0005__reactions_in_order.sql"),
         ),
     ],
 };

@@ -1,5 +1,7 @@
 //! What connected clients are told: records for the fanout, each `d` encoded once.
 
+mod reactions;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,11 +24,16 @@ mod intent {
     pub(super) const GUILD_MESSAGE_TYPING: u8 = 11;
     pub(super) const DIRECT_MESSAGES: u8 = 12;
     pub(super) const DIRECT_MESSAGE_TYPING: u8 = 14;
+    pub(super) const GUILD_REACTIONS: u8 = 10;
+    pub(super) const DIRECT_REACTIONS: u8 = 13;
     /// Ours: receipts of others.
     pub(super) const RECEIPTS: u8 = 40;
     /// Ours: how the user stands in channels.
     pub(super) const READ_STATES: u8 = 47;
 }
+
+/// The event of a message that was not there before.
+pub(crate) const CREATED: &str = "MESSAGE_CREATE";
 
 /// Who is told of what happens in a channel, and with what beside it.
 #[derive(Debug, Clone)]
@@ -79,12 +86,16 @@ impl Audience {
             Happening::Said(said) => {
                 let message = numbered(shows, said.message_id, ev)?;
                 message.seq = said.seq;
-                self.message("MESSAGE_CREATE", message)
+                self.message(CREATED, message)
             }
             Happening::Updated(named) => {
                 self.message("MESSAGE_UPDATE", numbered(shows, named.message_id, ev)?)
             }
             Happening::Deleted(named) => self.deleted(named.message_id, ev),
+            Happening::Reacted(reacted) => self.reacted("MESSAGE_REACTION_ADD", reacted, ev),
+            Happening::Unreacted(reacted) => self.reacted("MESSAGE_REACTION_REMOVE", reacted, ev),
+            Happening::ReactionsCleared(named) => self.reactions_cleared(named.message_id, ev),
+            Happening::EmojiCleared(named) => self.emoji_cleared(named, ev),
         }
     }
 
@@ -99,9 +110,14 @@ impl Audience {
             .member
             .clone()
             .filter(|_| message.author.id == self.actor);
+        let reactions = message.reactions.take();
+        if name == CREATED {
+            message.reactions = Some(Vec::new());
+        }
         let record = self.encode(name, message);
         message.guild_id = None;
         message.member = None;
+        message.reactions = reactions;
         record
     }
 

@@ -2,7 +2,7 @@
 
 use contracts::messaging::Message;
 use kernel::perm::Chat;
-use kernel::{Caller, ChannelId, MessageId};
+use kernel::{Caller, ChannelId, MessageId, UserId};
 
 use crate::Messaging;
 use crate::error::Error;
@@ -48,9 +48,11 @@ impl Messaging {
             place.needs(Chat::EMBED_LINKS)?;
         }
         if let Some(original) = self.await_turn(caller, &place, new.once.as_deref()).await? {
-            return self.replay(&place, original, &new).await;
+            return self.replay(caller.user, &place, original, &new).await;
         }
-        let answered = self.find_answered(&place, new.reference.as_ref()).await?;
+        let answered = self
+            .find_answered(caller.user, &place, new.reference.as_ref())
+            .await?;
         let composed = self
             .compose(caller.user, &place, &new, answered.as_ref())
             .await?;
@@ -66,12 +68,13 @@ impl Messaging {
         new: &NewMessage,
         append: Append,
     ) -> Result<Delivery, Error> {
+        let author = append.row.author;
         match self.writers.append(append).await? {
             Sent::Fresh(message) => Ok(Delivery {
                 message: *message,
                 replayed: false,
             }),
-            Sent::Replay(original) => self.replay(place, original, new).await,
+            Sent::Replay(original) => self.replay(author, place, original, new).await,
         }
     }
 
@@ -101,7 +104,8 @@ impl Messaging {
                 sql::list_around(&self.db, channel, now, id, sides).await?
             }
         };
-        self.show(channel, place.community(), rows).await
+        self.show(caller.user, channel, place.community(), rows)
+            .await
     }
 
     /// Finds one message.
@@ -114,7 +118,8 @@ impl Messaging {
         let place = self.enter(caller, channel).await?;
         place.needs(Chat::READ_HISTORY)?;
         let row = self.row(channel, id).await?;
-        self.show_one(channel, place.community(), row).await
+        self.show_one(caller.user, channel, place.community(), row)
+            .await
     }
 
     /// A message that is still there.
@@ -127,12 +132,14 @@ impl Messaging {
     /// Shows the original of a message that was sent again.
     async fn replay(
         &self,
+        author: UserId,
         place: &Place,
         original: MessageId,
         new: &NewMessage,
     ) -> Result<Delivery, Error> {
         let row = self.row(place.channel, original).await?;
-        let mut message = self.show_one(place.channel, place.community(), row).await?;
+        let shown = self.show_one(author, place.channel, place.community(), row);
+        let mut message = shown.await?;
         // An edited original cannot be compared any more; it is the caller's all the same.
         let is_other = message.edited_timestamp.is_none() && message.content != new.content;
         if new.by_key && is_other {
@@ -148,6 +155,7 @@ impl Messaging {
     /// Finds the message a reply answers; none for a plain message.
     pub(crate) async fn find_answered(
         &self,
+        reader: UserId,
         place: &Place,
         reference: Option<&SentReference>,
     ) -> Result<Option<Message>, Error> {
@@ -166,9 +174,12 @@ impl Messaging {
         };
         match found {
             Some(row) => {
-                let mut answered = self.show_one(place.channel, place.community(), row).await?;
-                // One level: what the answered message answers is not shown again.
+                let shown = self.show_one(reader, place.channel, place.community(), row);
+                let mut answered = shown.await?;
+                // One level: what the answered message answers is not shown again. And reactions
+                // would be those that one reader sees.
                 answered.referenced_message = None;
+                answered.reactions = None;
                 Ok(Some(answered))
             }
             None if reference.fail_if_not_exists == Some(false) => Ok(None),

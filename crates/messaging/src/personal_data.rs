@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::PersonalData;
 use contracts::privacy::{Bundle, ERASURE_DUE};
-use db::privacy::Eraser;
-use kernel::{Failure, UserId};
+use db::Tx;
+use db::inbox::TxHandler;
+use db::privacy::{Eraser, subject_of};
+use kernel::{Event, Failure, UserId};
 
-use crate::{Messaging, PRIVACY, SCHEMA};
+use crate::{Messaging, PRIVACY, SCHEMA, sql};
 
 /// Erases who is due.
 const ERASER: &str = "messaging.erasures";
@@ -25,13 +27,25 @@ impl PersonalData for Messaging {
     }
 }
 
+/// Takes a user out of what is counted before what the file says is done.
+struct Leaver(Eraser);
+
+#[async_trait]
+impl TxHandler for Leaver {
+    async fn handle(&self, tx: &Tx, event: &Event) -> Result<(), Failure> {
+        sql::withdraw_reactions(tx, subject_of(event)?).await?;
+        self.0.handle(tx, event).await
+    }
+}
+
 /// The subscription on accounts whose time is up.
 pub(crate) fn consumer(this: &Messaging) -> runtime::Consumer {
-    let ground = (Arc::clone(&this.ids), Arc::clone(&this.clock));
-    let eraser = Eraser::consumer(this.db.clone(), &PRIVACY, ERASER, ground);
+    let eraser = Eraser::new(&PRIVACY, Arc::clone(&this.ids), Arc::clone(&this.clock));
+    let handler = Arc::new(Leaver(eraser));
+    let consumer = db::inbox::Consumer::new(this.db.clone(), SCHEMA, ERASER, handler);
     runtime::Consumer {
         name: ERASER,
         kinds: &[ERASURE_DUE],
-        handler: Arc::new(eraser),
+        handler: Arc::new(consumer),
     }
 }

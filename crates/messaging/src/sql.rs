@@ -4,9 +4,11 @@ mod append;
 mod changes;
 mod channels;
 mod edits;
+mod hung;
 mod markers;
 mod marks;
 mod partitions;
+mod reactions;
 mod read_states;
 mod reads;
 mod receipts;
@@ -22,6 +24,7 @@ pub(crate) use channels::{
     list_members, list_positions, list_private_channels,
 };
 pub(crate) use edits::{EditRow, delete_message, edit_message};
+pub(crate) use hung::{HungRow, list_hung};
 pub(crate) use markers::{
     MovedMarker, advance_markers, find_cursors, put_marker, put_notifications,
 };
@@ -31,6 +34,10 @@ pub(crate) use marks::{
 };
 pub(crate) use partitions::{
     count_default_rows, drop_partitions, limit_lock_wait, lock_partitions, make_partitions,
+};
+pub(crate) use reactions::{
+    clear_reactions, delete_reaction, find_emoji, find_reaction, insert_reaction, list_reactors,
+    withdraw_reactions,
 };
 pub(crate) use read_states::{
     StandingRow, list_homes, list_private_ids, list_said_by, list_standing,
@@ -81,6 +88,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &channels::LIST_POSITIONS,
     &edits::EDIT_MESSAGE,
     &edits::DELETE_MESSAGE,
+    &hung::LIST_HUNG,
     &markers::FIND_CURSORS,
     &markers::ADVANCE_MARKERS,
     &markers::PUT_MARKER,
@@ -99,6 +107,13 @@ pub(crate) const ALL: &[&Sql] = &[
     &read_states::LIST_SAID_BY,
     &read_states::LIST_PRIVATE_IDS,
     &read_states::LIST_HOMES,
+    &reactions::FIND_REACTION,
+    &reactions::INSERT_REACTION,
+    &reactions::DELETE_REACTION,
+    &reactions::CLEAR_REACTIONS,
+    &reactions::FIND_EMOJI,
+    &reactions::LIST_REACTORS,
+    &reactions::WITHDRAW_REACTIONS,
     &reads::FIND_MESSAGE,
     &reads::FIND_MESSAGES,
     &reads::FIND_NEWEST_OF_AUTHOR,

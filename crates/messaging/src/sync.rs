@@ -7,7 +7,7 @@
 //! Every message that came or changed is told once, as it is now: whole, or gone. So nothing that
 //! was deleted comes back, no step in between has to be kept, and telling it twice does no harm.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use contracts::messaging::{Missed, SyncFrom, Synced};
@@ -123,7 +123,7 @@ impl Messaging {
         behind.retain(Behind::is_whole);
         let touched: Vec<(ChannelId, MessageId)> = behind
             .iter()
-            .flat_map(|one| one.touched.iter().map(|id| (one.head.id, *id)))
+            .flat_map(|one| one.touched.keys().map(|id| (one.head.id, *id)))
             .collect();
         let mut changed: HashMap<ChannelId, Vec<TouchedRow>> = HashMap::new();
         if !touched.is_empty() {
@@ -150,8 +150,8 @@ impl Messaging {
         now: Timestamp,
     ) -> Result<Vec<Missed>, Error> {
         let (channel, community) = (behind.head.id, behind.seat.community);
-        let came: HashSet<MessageId> = behind.came.iter().map(|row| row.id).collect();
-        let known = changed.into_iter().filter(|row| !came.contains(&row.id));
+        let has_come = |id: MessageId| behind.came.iter().any(|row| row.id == id);
+        let known = changed.into_iter().filter(|row| !has_come(row.id));
         let rows: Vec<TouchedRow> = behind.came.iter().copied().chain(known).collect();
         let there: Vec<MessageId> = rows
             .iter()
@@ -160,28 +160,33 @@ impl Messaging {
             .collect();
         let stored = sql::find_messages(&self.db, channel, &there, now).await?;
         let mut shown: HashMap<MessageId, contracts::messaging::Message> = self
-            .show(channel, community, stored)
+            .show(behind.seat.user, channel, community, stored)
             .await?
             .into_iter()
             .map(|message| (message.id, message))
             .collect();
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
+            // What hangs on a message changes without the message's own number.
+            let ev = behind
+                .touched
+                .get(&row.id)
+                .map_or(row.ev, |ev| row.ev.max(*ev));
             let Some(mut message) = shown.remove(&row.id) else {
                 let mut d = json!({"id": row.id, "channel_id": channel});
                 if let (Some(d), Some(community)) = (d.as_object_mut(), community) {
                     d.insert("guild_id".to_owned(), json!(community));
                 }
-                events.push(missed("MESSAGE_DELETE", row.ev, d));
+                events.push(missed("MESSAGE_DELETE", ev, d));
                 continue;
             };
             message.guild_id = community;
-            let name = if came.contains(&row.id) {
+            let name = if has_come(row.id) {
                 "MESSAGE_CREATE"
             } else {
                 "MESSAGE_UPDATE"
             };
-            events.push(missed(name, message.ev, serde_json::to_value(&message)?));
+            events.push(missed(name, ev, serde_json::to_value(&message)?));
         }
         events.sort_by_key(|event| event.ev);
         Ok(events)
@@ -204,8 +209,8 @@ struct Behind {
     floor: MessageId,
     /// Changes that are not the coming of a message.
     changes: i64,
-    /// Messages that changed.
-    touched: HashSet<MessageId>,
+    /// Messages that changed, and the last change of each.
+    touched: HashMap<MessageId, i64>,
     /// Whether some change cannot be told.
     is_unclear: bool,
     /// Messages that came.
@@ -220,7 +225,7 @@ impl Behind {
             ev: from.ev,
             floor: floor(from.last),
             changes: 0,
-            touched: HashSet::new(),
+            touched: HashMap::new(),
             is_unclear: false,
             came: Vec::new(),
         }
@@ -229,14 +234,25 @@ impl Behind {
     fn take_change(&mut self, row: &ChangeRow) -> Result<(), Error> {
         self.changes += 1;
         match Happening::read(row.kind, row.payload.clone())? {
-            Some(Happening::Updated(named) | Happening::Deleted(named)) => {
-                self.touched.insert(named.message_id);
+            Some(
+                Happening::Updated(named)
+                | Happening::Deleted(named)
+                | Happening::ReactionsCleared(named),
+            ) => self.touch(named.message_id, row.ev),
+            Some(Happening::Reacted(named) | Happening::Unreacted(named)) => {
+                self.touch(named.message_id, row.ev);
             }
+            Some(Happening::EmojiCleared(named)) => self.touch(named.message_id, row.ev),
             // A newer release made it; this one cannot tell it. And what a change said is never
             // stored here.
             None | Some(Happening::Said(_)) => self.is_unclear = true,
         }
         Ok(())
+    }
+
+    fn touch(&mut self, message: MessageId, ev: i64) {
+        let last = self.touched.entry(message).or_insert(ev);
+        *last = ev.max(*last);
     }
 
     fn changes(&self) -> Span {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use contracts::messaging::{Message, MessageReference};
+use contracts::messaging::{Message, MessageReference, Reaction};
 use kernel::{ChannelId, CommunityId, MessageId, UserId};
 
 use crate::Messaging;
+use crate::emoji;
 use crate::error::Error;
-use crate::model::Body;
-use crate::sql::{self, MessageRow};
+use crate::model::{self, Body};
+use crate::sql::{self, HungRow, MessageRow};
 use crate::users::Cards;
 use crate::webhooks::author_of;
 
@@ -19,14 +20,24 @@ struct Read {
 }
 
 impl Messaging {
-    /// Shows messages of one channel as the dialect does, each reply with what it answers.
+    /// Shows messages of one channel to a reader as the dialect does, each reply with what it
+    /// answers, each message with what hangs on it.
     pub(crate) async fn show(
         &self,
+        reader: UserId,
         channel: ChannelId,
         community: Option<CommunityId>,
         rows: Vec<MessageRow>,
     ) -> Result<Vec<Message>, Error> {
-        let answered: Vec<MessageId> = rows.iter().filter_map(|row| row.reply_to).collect();
+        let ids: Vec<MessageId> = rows.iter().map(|row| row.id).collect();
+        let mut hung: HashMap<MessageId, Vec<HungRow>> = HashMap::new();
+        if !ids.is_empty() {
+            for row in sql::list_hung(&self.db, reader, channel, &ids).await? {
+                hung.entry(row.message_id).or_default().push(row);
+            }
+        }
+        let replies = rows.iter().filter(|row| row.kind == model::REPLY);
+        let answered: Vec<MessageId> = replies.filter_map(|row| row.reply_to).collect();
         let answered = if answered.is_empty() {
             Vec::new()
         } else {
@@ -45,7 +56,9 @@ impl Messaging {
             .map(|read| {
                 let reply_to = read.row.reply_to;
                 let mut message = object(read, community, &cards);
-                if let Some(to) = reply_to {
+                let hung = hung.remove(&message.id).unwrap_or_default();
+                hang(&mut message, hung);
+                if let (Some(to), model::REPLY) = (reply_to, message.kind) {
                     message.referenced_message = Some(answered.get(&to).cloned().map(Box::new));
                 }
                 message
@@ -53,16 +66,29 @@ impl Messaging {
             .collect())
     }
 
-    /// Shows one message.
+    /// Shows one message to a reader.
     pub(crate) async fn show_one(
         &self,
+        reader: UserId,
         channel: ChannelId,
         community: Option<CommunityId>,
         row: MessageRow,
     ) -> Result<Message, Error> {
-        let shown = self.show(channel, community, vec![row]).await?;
+        let shown = self.show(reader, channel, community, vec![row]).await?;
         shown.into_iter().next().ok_or(Error::UnknownMessage)
     }
+}
+
+/// Adds what hangs on a message.
+fn hang(message: &mut Message, rows: Vec<HungRow>) {
+    let mut reactions = Vec::new();
+    for row in rows {
+        match row.kind {
+            1 => reactions.push(Reaction::new(emoji::shown(&row.name), row.n, row.own)),
+            _ => message.pinned = true,
+        }
+    }
+    message.reactions = Some(reactions);
 }
 
 fn read_all(rows: Vec<MessageRow>) -> Result<Vec<Read>, Error> {
@@ -109,7 +135,7 @@ fn object(read: Read, community: Option<CommunityId>, cards: &Cards) -> Message 
         attachments: Vec::new(),
         embeds: body.embeds,
         components: body.components,
-        reactions: Vec::new(),
+        reactions: None,
         pinned: false,
         kind: row.kind,
         flags: row.flags,

@@ -24,6 +24,8 @@ use crate::users::Cards;
 const RIGHTS: Chat = Chat::from_bits(
     (1 << 10) | (1 << 11) | (1 << 12) | (1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 38),
 );
+/// A reader without reactions of their own.
+const NOBODY: UserId = UserId::new(0);
 /// Most messages that are told at once.
 pub(crate) const MAX_MESSAGES: usize = 100;
 
@@ -57,7 +59,9 @@ impl Messaging {
                 let sent: SendMessage = read(body)?;
                 let mut new = sent.check(key)?;
                 new.voice = Some(voice);
-                let answered = self.find_answered(&place, new.reference.as_ref()).await?;
+                let answered = self
+                    .find_answered(author, &place, new.reference.as_ref())
+                    .await?;
                 let composed = self.compose(author, &place, &new, answered.as_ref());
                 let composed = composed.await?;
                 self.ensure_row(&place).await?;
@@ -98,7 +102,7 @@ impl Messaging {
             let here = wanted.iter().filter(|(one, _)| *one == channel);
             let ids: Vec<MessageId> = here.map(|(_, id)| *id).collect();
             let rows = sql::find_messages(&self.db, channel, &ids, self.clock.now()).await?;
-            found.extend(self.show(channel, None, rows).await?);
+            found.extend(self.show(NOBODY, channel, None, rows).await?);
         }
         Ok(found)
     }

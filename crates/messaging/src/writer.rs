@@ -266,7 +266,7 @@ impl Writer {
             let sent = match result {
                 Appended::Fresh { seq, ev } => {
                     (message.seq, message.ev) = (seq, ev);
-                    let record = audience.message("MESSAGE_CREATE", &mut message);
+                    let record = audience.message(live::CREATED, &mut message);
                     self.publish(&audience, record).await;
                     Ok(Sent::Fresh(Box::new(message)))
                 }

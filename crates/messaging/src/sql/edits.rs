@@ -84,11 +84,20 @@ pub(crate) struct DeletedRow {
     pub(crate) body: Option<serde_json::Value>,
 }
 
-// The row stays and keeps its `seq`; everything that was said goes, also from the revisions.
+// The row stays and keeps its `seq`; everything that was said goes, also from the revisions, and
+// what hung on it.
 pub(super) const DELETE_MESSAGE: Sql = Sql::new(
     "messaging.delete_message",
     "WITH rev AS (
     DELETE FROM messaging.revisions r
+    WHERE r.channel_id = $1 AND r.message_id = $2
+),
+reacted AS (
+    DELETE FROM messaging.reactions r
+    WHERE r.channel_id = $1 AND r.message_id = $2
+),
+counted AS (
+    DELETE FROM messaging.reaction_counts r
     WHERE r.channel_id = $1 AND r.message_id = $2
 ),
 old AS (

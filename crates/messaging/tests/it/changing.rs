@@ -62,6 +62,7 @@ async fn an_edit_carries_the_whole_message_and_keeps_the_old_one() {
     assert_eq!(edited, expected);
     let heard = ear.hear().unwrap();
     let mut live = expected.clone();
+    live.as_object_mut().unwrap().remove("reactions");
     live["guild_id"] = json!("700");
     live["member"] = json!({
         "nick": null, "roles": [], "joined_at": "2026-01-01T00:00:00.000000+00:00",

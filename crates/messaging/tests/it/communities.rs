@@ -19,6 +19,8 @@ pub(crate) struct Rights {
     pub(crate) access: Mutex<BTreeMap<(UserId, ChannelId), ChannelAccess>>,
     pub(crate) strangers: Mutex<BTreeSet<(UserId, UserId)>>,
     pub(crate) roles: Mutex<Vec<Role>>,
+    /// Of every community.
+    pub(crate) emojis: Mutex<Vec<serde_json::Value>>,
     /// What members are told of unless they set something, as the dialect numbers it.
     pub(crate) usual: Mutex<i32>,
 }
@@ -158,6 +160,7 @@ impl contracts::Communities for Rights {
             Snapshot {
                 guild: Guild {
                     default_message_notifications: *self.usual.lock().unwrap(),
+                    emojis: self.emojis.lock().unwrap().clone(),
                     ..guild(*id, self.roles.lock().unwrap().clone())
                 },
                 channels: seen.map(channel).collect(),

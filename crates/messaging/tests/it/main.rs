@@ -11,6 +11,8 @@ mod catching_up;
 #[cfg(test)]
 mod changing;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod communities;
 #[cfg(test)]
 mod dice;
@@ -22,6 +24,8 @@ mod mentioning;
 mod partitions;
 #[cfg(test)]
 mod personal_data;
+#[cfg(test)]
+mod reactions;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]

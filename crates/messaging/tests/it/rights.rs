@@ -13,6 +13,11 @@ fn routes(id: kernel::MessageId) -> Vec<(&'static str, String, Value, Option<Cha
     let typing = format!("/api/v10/channels/{ROOM}/typing");
     let receipts = format!("/api/v10/channels/{ROOM}/receipts?message_id={id}");
     let notifications = format!("/api/v10/channels/{ROOM}/notifications");
+    let reactions = format!("{}/reactions", message(id));
+    let reaction = format!("{reactions}/%F0%9F%94%A5");
+    let own = format!("{reaction}/@me");
+    let (own_again, of_other) = (own.clone(), format!("{reaction}/2"));
+    let manage = Some(Chat::MANAGE_MESSAGES);
     vec![
         (
             "POST",
@@ -27,6 +32,17 @@ fn routes(id: kernel::MessageId) -> Vec<(&'static str, String, Value, Option<Cha
         ("POST", format!("{}/ack", message(id)), Value::Null, None),
         ("GET", receipts, Value::Null, None),
         ("PUT", notifications, json!({"level": "all"}), None),
+        ("PUT", own, Value::Null, Some(Chat::ADD_REACTIONS)),
+        ("DELETE", own_again, Value::Null, None),
+        ("DELETE", of_other, Value::Null, manage),
+        (
+            "GET",
+            reaction.clone(),
+            Value::Null,
+            Some(Chat::READ_HISTORY),
+        ),
+        ("DELETE", reaction, Value::Null, manage),
+        ("DELETE", reactions, Value::Null, manage),
         ("DELETE", message(id), Value::Null, None),
     ]
 }
@@ -39,7 +55,7 @@ async fn every_channel_route_is_allowed_or_refused() {
     w.t.script("INSERT INTO messaging.channel_members (channel_id, user_id) VALUES (800, 1)")
         .await
         .unwrap();
-    let usual = Chat::DEFAULT;
+    let usual = Chat::DEFAULT | Chat::MANAGE_MESSAGES;
     for (method, path, body, right) in routes(id) {
         let name = format!("{method} {path}");
         let reply = w.call(method, &path, (), body.clone()).await;
@@ -97,7 +113,9 @@ async fn the_table_above_names_every_operation() {
             let path = path.split_once('?').map_or(path.as_str(), |(path, _)| path);
             let path = path
                 .replace("/800", "/{channel_id}")
-                .replace("messages/5", "messages/{message_id}");
+                .replace("messages/5", "messages/{message_id}")
+                .replace("%F0%9F%94%A5", "{emoji}")
+                .replace("{emoji}/2", "{emoji}/{user_id}");
             format!("{method} {path}")
         })
         .collect();

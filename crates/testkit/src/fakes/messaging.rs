@@ -134,7 +134,7 @@ pub fn message(id: MessageId, channel: ChannelId, author: User) -> Message {
         attachments: Vec::new(),
         embeds: Vec::new(),
         components: Vec::new(),
-        reactions: Vec::new(),
+        reactions: Some(Vec::new()),
         pinned: false,
         kind: 0,
         flags: 0,

@@ -1,0 +1,197 @@
+//! A client that reads the room, and what can happen there.
+
+use std::collections::BTreeMap;
+
+use contracts::messaging::{SyncFrom, Synced};
+use kernel::{Caller, MessageId};
+use messaging::Window;
+use serde_json::{Value, json};
+
+use crate::dice::Dice;
+use crate::world::{ANA, BORA, ROOM, World};
+
+const EMOJI: &[&str] = &["🔥", "👍"];
+
+/// What a client has of the room.
+#[derive(Clone, Default)]
+pub(crate) struct Client {
+    pub(crate) ev: i64,
+    pub(crate) last: Option<MessageId>,
+    pub(crate) messages: BTreeMap<MessageId, Value>,
+}
+
+impl Client {
+    pub(crate) fn apply(&mut self, name: &str, mut d: Value) {
+        let named = |d: &Value, name: &str| d[name].as_str().unwrap().parse::<MessageId>();
+        match name {
+            "MESSAGE_DELETE" => drop(self.messages.remove(&named(&d, "id").unwrap())),
+            "MESSAGE_CREATE" | "MESSAGE_UPDATE" => {
+                bare(&mut d);
+                let id = named(&d, "id").unwrap();
+                self.last = self.last.max(Some(id));
+                if let (None, Some(known)) = (d.get("reactions"), self.messages.get(&id)) {
+                    d["reactions"] = known["reactions"].clone();
+                }
+                self.messages.insert(id, d);
+            }
+            _ if name.starts_with("MESSAGE_REACTION_") => {
+                let message = self.messages.get_mut(&named(&d, "message_id").unwrap());
+                react(
+                    message.unwrap()["reactions"].as_array_mut().unwrap(),
+                    name,
+                    &d,
+                );
+            }
+            other => panic!("no client knows what to do with {other}"),
+        }
+    }
+
+    fn from(&self) -> SyncFrom {
+        SyncFrom {
+            channel: ROOM,
+            ev: self.ev,
+            last: self.last,
+        }
+    }
+
+    pub(crate) async fn catch_up(&mut self, w: &World) {
+        let synced = w.messaging.catch_up_in(BORA, &[self.from()]).await.unwrap();
+        match &synced[0].1 {
+            Synced::Events { ev, events } => {
+                for event in events {
+                    self.apply(&event.t, event.d.clone());
+                }
+                self.ev = *ev;
+            }
+            Synced::Reset { ev, .. } => {
+                self.messages = fresh(w).await;
+                self.last = self.messages.keys().next_back().copied();
+                self.ev = *ev;
+            }
+            Synced::Gone { .. } => panic!("she reads here"),
+        }
+    }
+}
+
+/// What a client of bora's makes of an event about reactions.
+fn react(reactions: &mut Vec<Value>, name: &str, d: &Value) {
+    let at = reactions.iter().position(|one| one["emoji"] == d["emoji"]);
+    let step = match name {
+        "MESSAGE_REACTION_ADD" => 1,
+        "MESSAGE_REACTION_REMOVE" => -1,
+        "MESSAGE_REACTION_REMOVE_EMOJI" => return drop(reactions.remove(at.unwrap())),
+        "MESSAGE_REACTION_REMOVE_ALL" => return reactions.clear(),
+        other => panic!("{other} is no event of reactions"),
+    };
+    let at = at.unwrap_or_else(|| {
+        reactions.push(json!({
+            "emoji": d["emoji"], "count": 0, "count_details": {"normal": 0, "burst": 0},
+            "me": false, "me_burst": false, "burst_colors": []
+        }));
+        reactions.len() - 1
+    });
+    let count = reactions[at]["count"].as_i64().unwrap() + step;
+    if count == 0 {
+        reactions.remove(at);
+        return;
+    }
+    reactions[at]["count"] = json!(count);
+    reactions[at]["count_details"]["normal"] = json!(count);
+    if d["user_id"] == json!(BORA) {
+        reactions[at]["me"] = json!(step == 1);
+    }
+}
+
+/// Leaves out what events carry besides the message, and the answered message, which clients have
+/// by itself.
+fn bare(message: &mut Value) {
+    let message = message.as_object_mut().unwrap();
+    for field in ["guild_id", "member", "nonce", "referenced_message"] {
+        message.remove(field);
+    }
+}
+
+/// What a fresh look shows; scenarios stay below one page.
+pub(crate) async fn fresh(w: &World) -> BTreeMap<MessageId, Value> {
+    let caller = Caller::bot(BORA);
+    let page = w
+        .messaging
+        .list_messages(&caller, ROOM, Window::Newest, 100);
+    let shown = page.await.unwrap().into_iter().map(|message| {
+        let mut value = serde_json::to_value(&message).unwrap();
+        bare(&mut value);
+        (message.id, value)
+    });
+    shown.collect()
+}
+
+/// Does something in the room, by the number of its kind; 0 is a message.
+pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
+    let author = dice.pick(&[ANA, BORA]).unwrap();
+    let caller = Caller::bot(author);
+    let mut own: Vec<MessageId> = Vec::new();
+    let mut all: Vec<MessageId> = Vec::new();
+    // Bora's reactions, as she sees them.
+    let mut given: Vec<(MessageId, &str)> = Vec::new();
+    for (id, message) in fresh(w).await {
+        all.push(id);
+        for reaction in message["reactions"].as_array().unwrap() {
+            if reaction["me"] == json!(true) {
+                let is_given = |emoji: &&&str| reaction["emoji"]["name"] == json!(**emoji);
+                given.push((id, EMOJI.iter().find(is_given).unwrap()));
+            }
+        }
+        if message["author"]["id"] == json!(author) {
+            own.push(id);
+        }
+    }
+    match kind {
+        0 => {
+            let reply = dice.pick(&all).filter(|_| step.is_multiple_of(3));
+            let reply = reply.map(|id| json!({"message_id": id}));
+            let body = json!({"content": format!("m{step}"), "message_reference": reply});
+            let new = serde_json::from_value::<messaging::SendMessage>(body).unwrap();
+            let new = new.check(None).unwrap();
+            w.messaging.send_message(&caller, ROOM, new).await.unwrap();
+        }
+        1 => {
+            let Some(id) = dice.pick(&own) else { return };
+            let body = json!({"content": format!("e{step}")});
+            let edit = serde_json::from_value::<messaging::EditMessage>(body).unwrap();
+            let edit = edit.check().unwrap();
+            w.messaging
+                .edit_message(&caller, ROOM, id, edit)
+                .await
+                .unwrap();
+        }
+        2 => {
+            let Some(id) = dice.pick(&own) else { return };
+            w.messaging.delete_message(&caller, ROOM, id).await.unwrap();
+        }
+        4 => {
+            let Some((id, emoji)) = dice.pick(&given) else {
+                return;
+            };
+            let at = (ROOM, id);
+            let done = w.messaging.unreact(&caller, at, emoji, BORA).await;
+            done.unwrap();
+        }
+        3 => {
+            let Some(id) = dice.pick(&all) else { return };
+            let emoji = dice.pick(EMOJI).unwrap();
+            w.messaging.react(&caller, (ROOM, id), emoji).await.unwrap();
+        }
+        5 | 6 => {
+            let Some((id, emoji)) = dice.pick(&given) else {
+                return;
+            };
+            let at = (ROOM, id);
+            let done = match kind {
+                5 => w.messaging.clear_reactions(&caller, at, None).await,
+                _ => w.messaging.clear_reactions(&caller, at, Some(emoji)).await,
+            };
+            done.unwrap();
+        }
+        other => panic!("changes of kind {other} need a step here"),
+    }
+}
