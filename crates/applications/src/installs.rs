@@ -1,6 +1,6 @@
 //! Installs: an application's bot in a community.
 
-use kernel::perm::{Chat, Standing, base};
+use kernel::perm::{Chat, Permissions, Standing, base};
 use kernel::{ApplicationId, Caller, CommunityId, Failure, RoleId};
 use serde_json::json;
 
@@ -67,11 +67,11 @@ impl Applications {
             .await?;
         let snapshot = found.first().ok_or(Error::UnknownCommunity)?;
         let everyone: RoleId = community.cast();
-        let rights = |wanted: &dyn Fn(RoleId) -> bool| -> Vec<(RoleId, Chat)> {
+        let rights = |wanted: &dyn Fn(RoleId) -> bool| -> Vec<(RoleId, Permissions)> {
             let roles = snapshot.guild.roles.iter();
             roles
                 .filter(|role| wanted(role.id))
-                .map(|role| (role.id, role.permissions))
+                .map(|role| (role.id, role.rights()))
                 .collect()
         };
         let own = rights(&|id| snapshot.own.roles.contains(&id));
@@ -81,7 +81,7 @@ impl Applications {
             owner: snapshot.guild.owner_id == caller.user,
             everyone: rights(&|id| id == everyone)
                 .first()
-                .map_or(Chat::NONE, |(_, bits)| *bits),
+                .map_or(Permissions::NONE, |(_, bits)| *bits),
             roles: &own,
             timed_out: false,
         };

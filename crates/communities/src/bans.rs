@@ -10,7 +10,8 @@ use crate::Communities;
 use crate::change::{Action, Change, Reason};
 use crate::error::{Error, Result};
 use crate::events::{Told, UserPayload, intent};
-use crate::sql::members;
+use crate::requests::BulkBanRequest;
+use crate::sql::{bans, members};
 
 // Those hear of bans who may list them.
 const TOLD_BANNED: Told = Told::all("GUILD_BAN_ADD", intent::MODERATION).needs(Chat::BAN_MEMBERS);
@@ -25,6 +26,25 @@ pub struct Ban {
     pub reason: Option<String>,
     /// Who.
     pub user: User,
+}
+
+/// Where a page of bans begins or ends.
+#[derive(Debug, Clone, Copy)]
+pub enum BanFrom {
+    /// Those right above a user id.
+    After(UserId),
+    /// Those right below a user id.
+    Before(UserId),
+}
+
+/// What became of a ban of many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = communities::BulkBan)]
+pub struct BulkBan {
+    /// Banned now.
+    pub banned_users: Vec<UserId>,
+    /// Left as they were: banned before, not below the caller, or no users.
+    pub failed_users: Vec<UserId>,
 }
 
 impl Communities {
@@ -47,20 +67,58 @@ impl Communities {
         let reason = change.reason.0.as_deref();
         let by = caller.user;
         let banned =
-            members::insert_ban(&change.tx, community, user, by, reason, change.at).await?;
-        if banned == 0 {
+            bans::insert_bans(&change.tx, community, &[user], by, reason, change.at).await?;
+        if banned.is_empty() {
             return change.drop_all().await;
         }
         if let Some(member) = &member {
             crate::members::remove(&mut change, member, &card, "banned").await?;
         }
-        change.audit(Action::BanAdd, user, None)?;
-        let payload = UserPayload {
-            guild_id: community,
-            user: &card,
-        };
-        change.tell(TOLD_BANNED, &payload)?;
+        tell_banned(&mut change, &card)?;
         change.finish().await
+    }
+
+    /// Bans up to 200 users at once: `BAN_MEMBERS` and `MANAGE_GUILD`. Who is banned already, is not
+    /// below the caller or does not exist is left as it is.
+    pub async fn ban_users(
+        &self,
+        caller: &Caller,
+        community: CommunityId,
+        request: BulkBanRequest,
+        reason: Reason,
+    ) -> Result<BulkBan> {
+        let asked = request.checked()?;
+        let cards = self.identity.users(&asked).await?;
+        let mut change = Change::begin(self, caller.user, community, reason).await?;
+        change.require(Chat::BAN_MEMBERS)?;
+        change.require(Chat::MANAGE_GUILD)?;
+        let found = members::list_members_by_ids(&change.tx, community, &asked).await?;
+        let me = change.me()?;
+        let may = |user: &User| {
+            let member = found.iter().find(|member| member.user_id == user.id);
+            member.is_none_or(|member| change.rights.check_above(me, member).is_ok())
+        };
+        let cards: Vec<User> = cards.into_iter().filter(may).collect();
+        let users: Vec<UserId> = cards.iter().map(|user| user.id).collect();
+        let why = change.reason.0.as_deref();
+        let mut banned =
+            bans::insert_bans(&change.tx, community, &users, caller.user, why, change.at).await?;
+        if banned.is_empty() {
+            return Err(Error::NobodyBanned);
+        }
+        banned.sort_unstable();
+        for user in cards.iter().filter(|user| banned.contains(&user.id)) {
+            if let Some(member) = found.iter().find(|member| member.user_id == user.id) {
+                crate::members::remove(&mut change, member, user, "banned").await?;
+            }
+            tell_banned(&mut change, user)?;
+        }
+        change.finish().await?;
+        let failed = asked.into_iter().filter(|user| !banned.contains(user));
+        Ok(BulkBan {
+            failed_users: failed.collect(),
+            banned_users: banned,
+        })
     }
 
     /// Lifts a ban: BAN_MEMBERS.
@@ -74,7 +132,7 @@ impl Communities {
         let card = self.user_or_unknown(user).await?;
         let mut change = Change::begin(self, caller.user, community, reason).await?;
         change.require(Chat::BAN_MEMBERS)?;
-        if members::delete_ban(&change.tx, community, user).await? == 0 {
+        if bans::delete_ban(&change.tx, community, user).await? == 0 {
             return Err(Error::UnknownBan);
         }
         change.audit(Action::BanRemove, user, None)?;
@@ -86,19 +144,23 @@ impl Communities {
         change.finish().await
     }
 
-    /// A page of bans by user id: BAN_MEMBERS.
+    /// A page of bans, lowest user id first: BAN_MEMBERS.
     pub async fn list_bans(
         &self,
         caller: &Caller,
         community: CommunityId,
-        after: Option<UserId>,
+        from: BanFrom,
         limit: u16,
     ) -> Result<Vec<Ban>> {
         self.check_right(caller, community, Chat::BAN_MEMBERS)
             .await?;
-        let after = after.unwrap_or(UserId::new(0));
         let limit = i64::from(limit.clamp(1, 1_000));
-        let rows = members::list_bans(&self.db, community, after, limit).await?;
+        let rows = match from {
+            BanFrom::After(user) => bans::list_bans_after(&self.db, community, user, limit).await?,
+            BanFrom::Before(user) => {
+                bans::list_bans_before(&self.db, community, user, limit).await?
+            }
+        };
         self.with_cards(rows).await
     }
 
@@ -106,7 +168,7 @@ impl Communities {
     pub async fn ban(&self, caller: &Caller, community: CommunityId, user: UserId) -> Result<Ban> {
         self.check_right(caller, community, Chat::BAN_MEMBERS)
             .await?;
-        let row = members::find_ban(&self.db, community, user).await?;
+        let row = bans::find_ban(&self.db, community, user).await?;
         let bans = self.with_cards(row.into_iter().collect()).await?;
         bans.into_iter().next().ok_or(Error::UnknownBan)
     }
@@ -126,7 +188,7 @@ impl Communities {
         }
     }
 
-    async fn with_cards(&self, rows: Vec<members::BanRow>) -> Result<Vec<Ban>> {
+    async fn with_cards(&self, rows: Vec<bans::BanRow>) -> Result<Vec<Ban>> {
         let mut users = std::collections::HashMap::new();
         for part in rows.chunks(500) {
             let ids: Vec<UserId> = part.iter().map(|row| row.user_id).collect();
@@ -144,4 +206,13 @@ impl Communities {
             })
             .collect())
     }
+}
+
+fn tell_banned(change: &mut Change<'_>, user: &User) -> Result<()> {
+    change.audit(Action::BanAdd, user.id, None)?;
+    let payload = UserPayload {
+        guild_id: change.community.id,
+        user,
+    };
+    change.tell(TOLD_BANNED, &payload)
 }

@@ -2,7 +2,7 @@
 
 use contracts::communities::Guild;
 use contracts::identity::User;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Permissions};
 use kernel::{Caller, CommunityId, UserId};
 
 use crate::Communities;
@@ -10,7 +10,7 @@ use crate::change::{Action, Change, Reason};
 use crate::error::{Error, Result};
 use crate::model::{MemberRow, ROLE_MANAGED, RoleRow, guild_object};
 use crate::rights::check_held;
-use crate::sql::{communities, members};
+use crate::sql::{bans, communities, members};
 
 impl Communities {
     /// Adds a bot with a managed role, or changes the rights of that role.
@@ -51,11 +51,11 @@ impl Communities {
         change: &mut Change<'_>,
         card: &User,
         permissions: Chat,
-        held: Chat,
+        held: Permissions,
     ) -> Result<()> {
         let community = change.community.id;
-        check_held(held, Chat::NONE, permissions)?;
-        if members::find_ban(&change.tx, community, card.id)
+        check_held(held, Permissions::NONE, permissions.into())?;
+        if bans::find_ban(&change.tx, community, card.id)
             .await?
             .is_some()
         {
@@ -73,6 +73,7 @@ impl Communities {
             colour: 0,
             flags: ROLE_MANAGED,
             chat: permissions.to_stored(),
+            trade: 0,
             bot_id: Some(card.id),
         };
         crate::roles::insert(change, &role).await?;
@@ -118,14 +119,18 @@ async fn update_bot(
     change: &mut Change<'_>,
     bot: UserId,
     permissions: Chat,
-    held: Chat,
+    held: Permissions,
 ) -> Result<()> {
     let before = change
         .rights
         .role_of_bot(bot)
         .cloned()
         .ok_or(Error::UnknownMember)?;
-    check_held(held, before.rights(), permissions)?;
+    let wanted = Permissions {
+        chat: permissions,
+        ..before.rights()
+    };
+    check_held(held, before.rights(), wanted)?;
     let after = RoleRow {
         chat: permissions.to_stored(),
         ..before.clone()

@@ -8,11 +8,12 @@ use contracts::communities::{
     ChannelAccess, Compiled, Guild, Member, MemberQuery, Membership, Snapshot,
 };
 use kernel::failure::INVALID_REQUEST;
-use kernel::perm::{Chat, Overwrite, Standing, Target, evaluate};
-use kernel::{AnyId, Caller, ChannelId, CommunityId, Failure, FieldError, RoleId, UserId};
+use kernel::perm::{Chat, Overwrite, Permissions, Place, Standing, evaluate, evaluate_in};
+use kernel::{Caller, ChannelId, CommunityId, Failure, FieldError, RoleId, UserId};
 
 use crate::Communities;
 use crate::compile::{Graph, compile};
+use crate::model::{stored, target};
 use crate::sql::communities::AccessRow;
 use crate::sql::{channels, communities, members, roles};
 
@@ -120,32 +121,39 @@ fn bounded(asked: usize, most: usize) -> Result<(), Failure> {
 }
 
 pub(crate) fn access(row: AccessRow, user: UserId, at: jiff::Timestamp) -> ChannelAccess {
-    let roles: Vec<(RoleId, Chat)> = row
+    let roles: Vec<(RoleId, Permissions)> = row
         .role_ids
         .iter()
         .copied()
-        .zip(row.role_chats.iter().map(|bits| Chat::from_stored(*bits)))
+        .zip(stored_pairs(&row.role_chats, &row.role_trades))
         .collect();
-    let overwrites: Vec<Overwrite> = row
-        .target_kinds
-        .iter()
-        .zip(&row.target_ids)
-        .zip(row.allows.iter().zip(&row.denies))
-        .map(|((kind, id), (allow, deny))| overwrite(*kind, *id, *allow, *deny))
+    let targets = row.target_kinds.iter().zip(&row.target_ids);
+    let allows = stored_pairs(&row.allows, &row.trade_allows);
+    let denies = stored_pairs(&row.denies, &row.trade_denies);
+    let overwrites: Vec<Overwrite> = targets
+        .zip(allows.zip(denies))
+        .map(|((kind, id), (allow, deny))| Overwrite {
+            target: target(*kind, *id),
+            allow,
+            deny,
+        })
         .collect();
     let standing = Standing {
         community: row.community_id,
         user,
         owner: row.owner_id == user,
-        everyone: Chat::from_stored(row.everyone),
+        everyone: stored(row.everyone, row.everyone_trade),
         roles: &roles,
         timed_out: row.timeout_until.is_some_and(|until| until > at),
     };
+    let here = evaluate(&standing, &overwrites);
     ChannelAccess {
         channel: row.id,
         kind: row.kind,
         community: row.community_id,
-        chat: evaluate(&standing, &overwrites),
+        chat: here.chat,
+        trade: here.trade,
+        thread_chat: evaluate_in(&standing, &overwrites, Place::Thread).chat,
         class: row.class,
         epoch: row.perm_epoch,
         slowmode_s: row.slowmode_s,
@@ -156,16 +164,11 @@ pub(crate) fn access(row: AccessRow, user: UserId, at: jiff::Timestamp) -> Chann
     }
 }
 
-fn overwrite(kind: i16, id: AnyId, allow: i64, deny: i64) -> Overwrite {
-    Overwrite {
-        target: if kind == 0 {
-            Target::Role(id.cast())
-        } else {
-            Target::Member(id.cast())
-        },
-        allow: Chat::from_stored(allow),
-        deny: Chat::from_stored(deny),
-    }
+fn stored_pairs(chats: &[i64], trades: &[i64]) -> impl Iterator<Item = Permissions> {
+    chats
+        .iter()
+        .zip(trades)
+        .map(|(chat, trade)| stored(*chat, *trade))
 }
 
 impl Communities {

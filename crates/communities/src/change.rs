@@ -9,7 +9,7 @@ use std::sync::Arc;
 use db::Tx;
 use infra::fanout::{Body, Control, Record, Topic, Version};
 use jiff::Timestamp;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Permissions};
 use kernel::{AnyId, ChannelId, CommunityId, Event, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ pub(crate) enum Action {
     OverwriteUpdate,
     OverwriteDelete,
     MemberKick,
+    MemberPrune,
     BanAdd,
     BanRemove,
     MemberUpdate,
@@ -64,6 +65,7 @@ impl Action {
             Action::OverwriteUpdate => 14,
             Action::OverwriteDelete => 15,
             Action::MemberKick => 20,
+            Action::MemberPrune => 21,
             Action::BanAdd => 22,
             Action::BanRemove => 23,
             Action::MemberUpdate => 24,
@@ -156,7 +158,7 @@ impl<'a> Change<'a> {
         caller: UserId,
         channel: ChannelId,
         reason: Reason,
-    ) -> Result<(Change<'a>, ChannelRow, Vec<OverwriteRow>, Chat)> {
+    ) -> Result<(Change<'a>, ChannelRow, Vec<OverwriteRow>, Permissions)> {
         let community = communities::find_community_of_channel(&app.db, channel)
             .await?
             .ok_or(Error::UnknownChannel)?;
@@ -185,7 +187,7 @@ impl<'a> Change<'a> {
     }
 
     /// The caller's rights apart from channels.
-    pub(crate) fn base(&self) -> Result<Chat> {
+    pub(crate) fn base(&self) -> Result<Permissions> {
         Ok(self.rights.base(self.me()?, self.at))
     }
 

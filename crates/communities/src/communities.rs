@@ -3,7 +3,7 @@
 use contracts::communities::Guild;
 use db::once::Claim;
 use infra::fanout::Control;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Permissions};
 use kernel::{Caller, ChannelId, CommunityId, Once, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,10 +13,10 @@ use crate::change::{Action, Change, Reason};
 use crate::error::{Error, Result};
 use crate::events::{self, CommunityGonePayload, Told, intent};
 use crate::model::{CommunityRow, CommunitySettings, changes, guild_object};
-use crate::requests::{CreateCommunity, UpdateCommunity};
+use crate::requests::{CreateCommunity, TransferOwnership, UpdateCommunity};
 use crate::sql::communities::NewCommunityRows;
 use crate::sql::{channels, communities, roles};
-use crate::{Communities, SCHEMA};
+use crate::{Communities, SCHEMA, discovery};
 
 /// Name of a new community's first channel.
 const FIRST_CHANNEL: &str = "general";
@@ -85,7 +85,7 @@ impl Communities {
             owner: caller.user,
             name: &new.name,
             settings: &CommunitySettings::default(),
-            everyone_chat: Chat::DEFAULT.to_stored(),
+            everyone: Permissions::DEFAULT,
             at: self.clock.now(),
             channel,
             channel_name: FIRST_CHANNEL,
@@ -186,7 +186,7 @@ impl Communities {
                     icon: row.icon,
                     owner,
                     permissions: if all { Chat::ALL } else { bits },
-                    features: Vec::new(),
+                    features: CommunitySettings::read(&row.settings).features(),
                 }
             })
             .collect())
@@ -215,6 +215,9 @@ impl Communities {
             if change.community.owner_id != caller.user {
                 return Err(Error::OwnerOnly);
             }
+            if !caller.is_fresh(change.at) {
+                return Err(Error::StaleLogin);
+            }
             if heir.bot {
                 let detail = "a bot cannot own a community";
                 return Err(Error::field("/owner_id", "INVALID", detail));
@@ -231,12 +234,29 @@ impl Communities {
             change.drop_all().await?;
             return Ok(after);
         }
+        check_public(&change)?;
         communities::update_community(&change.tx, &change.community).await?;
+        discovery::relist(&change).await?;
         change.audit(Action::CommunityUpdate, id, changes(&before, &after))?;
         change.tell(Told::all("GUILD_UPDATE", intent::GUILDS), &after)?;
         change.event(events::COMMUNITY_UPDATED, json!({ "community_id": id }))?;
         change.finish().await?;
         Ok(after)
+    }
+
+    /// Hands a community over; only its owner may, with a login proved lately.
+    pub async fn transfer_community(
+        &self,
+        caller: &Caller,
+        id: CommunityId,
+        to: TransferOwnership,
+        reason: Reason,
+    ) -> Result<Guild> {
+        let patch = UpdateCommunity {
+            owner_id: Some(to.owner_id),
+            ..UpdateCommunity::default()
+        };
+        self.update_community(caller, id, patch, reason).await
     }
 
     /// Deletes a community; only its owner may.
@@ -246,6 +266,7 @@ impl Communities {
             return Err(Error::OwnerOnly);
         }
         communities::delete_community(&change.tx, id, change.at).await?;
+        crate::sql::discovery::delete_discoverable(&change.tx, id).await?;
         let told = Told::all("GUILD_DELETE", intent::GUILDS);
         change.tell(told, &CommunityGonePayload { id })?;
         change.raise_epoch()?;
@@ -264,6 +285,16 @@ impl Communities {
         crate::members::remove(&mut change, &me, &user, "left").await?;
         change.finish().await
     }
+}
+
+/// Nobody joins what says nothing about itself.
+fn check_public(change: &Change<'_>) -> Result<()> {
+    let settings = CommunitySettings::of(&change.community);
+    if settings.discoverable && settings.description.is_none() {
+        let detail = "a public community has a description";
+        return Err(Error::field("/description", "REQUIRED", detail));
+    }
+    Ok(())
 }
 
 /// Channels that settings name must be there.
@@ -289,8 +320,7 @@ async fn check_channels(change: &Change<'_>, patch: &UpdateCommunity) -> Result<
 }
 
 fn apply(row: &mut CommunityRow, patch: UpdateCommunity) {
-    let mut settings: CommunitySettings =
-        serde_json::from_value(row.settings.clone()).unwrap_or_default();
+    let mut settings = CommunitySettings::of(row);
     if let Some(name) = patch.name {
         row.name = name;
     }
@@ -300,6 +330,8 @@ fn apply(row: &mut CommunityRow, patch: UpdateCommunity) {
     if let Some(tag) = patch.preferred_locale {
         settings.preferred_locale = tag;
     }
+    settings.discoverable = patch.discoverable.unwrap_or(settings.discoverable);
+    settings.tags = patch.tags.unwrap_or(settings.tags);
     for (slot, value) in [
         (&mut settings.verification_level, patch.verification_level),
         (

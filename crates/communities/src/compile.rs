@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use contracts::communities::{ClassRights, Compiled};
-use kernel::perm::{Chat, Overwrite, Standing, Target, base, evaluate};
+use kernel::perm::{Overwrite, Permissions, Standing, Target, base, evaluate};
 use kernel::{ChannelId, CommunityId, RoleId, UserId};
 
 /// How many sets are computed before other tasks of the thread get their turn.
@@ -19,7 +19,7 @@ pub(crate) struct Graph {
     pub(crate) owner: UserId,
     pub(crate) epoch: i32,
     pub(crate) rev: i64,
-    pub(crate) roles: HashMap<RoleId, Chat>,
+    pub(crate) roles: HashMap<RoleId, Permissions>,
     /// Class and its roles.
     pub(crate) classes: Vec<(i32, Vec<RoleId>)>,
     /// Channels with their overwrites.
@@ -29,14 +29,14 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    fn rights(&self, roles: &[RoleId]) -> Vec<(RoleId, Chat)> {
+    fn rights(&self, roles: &[RoleId]) -> Vec<(RoleId, Permissions)> {
         roles
             .iter()
-            .filter_map(|role| self.roles.get(role).map(|chat| (*role, *chat)))
+            .filter_map(|role| self.roles.get(role).map(|rights| (*role, *rights)))
             .collect()
     }
 
-    fn standing<'a>(&self, user: UserId, roles: &'a [(RoleId, Chat)]) -> Standing<'a> {
+    fn standing<'a>(&self, user: UserId, roles: &'a [(RoleId, Permissions)]) -> Standing<'a> {
         Standing {
             community: self.community,
             user,
@@ -45,7 +45,7 @@ impl Graph {
                 .roles
                 .get(&self.community.cast())
                 .copied()
-                .unwrap_or(Chat::NONE),
+                .unwrap_or(Permissions::NONE),
             roles,
             timed_out: false,
         }
@@ -73,7 +73,7 @@ impl Graph {
     }
 
     /// Rights of a member in the channels that name them.
-    fn member(&self, user: UserId, roles: &[RoleId]) -> Vec<(ChannelId, Chat)> {
+    fn member(&self, user: UserId, roles: &[RoleId]) -> Vec<(ChannelId, Permissions)> {
         let roles = self.rights(roles);
         let standing = self.standing(user, &roles);
         self.channels
@@ -122,6 +122,7 @@ pub(crate) async fn compile(graph: Graph) -> Compiled {
 mod tests {
     use super::*;
     use futures::FutureExt as _;
+    use kernel::perm::{Chat, Place, Trade, evaluate_in};
     use kernel::rng::below;
     use kernel::{Rng, SeededRng};
 
@@ -131,18 +132,28 @@ mod tests {
         usize::try_from(below(rng, u64::try_from(below_this).unwrap())).unwrap()
     }
 
+    const PLAIN: [Chat; 11] = [
+        Chat::VIEW_CHANNEL,
+        Chat::SEND_MESSAGES,
+        Chat::EMBED_LINKS,
+        Chat::SEND_TTS,
+        Chat::ATTACH_FILES,
+        Chat::MENTION_EVERYONE,
+        Chat::MANAGE_MESSAGES,
+        Chat::READ_HISTORY,
+        Chat::CONNECT,
+        Chat::SEND_IN_THREADS,
+        Chat::MANAGE_THREADS,
+    ];
+    const TRADE: [Trade; 4] = [
+        Trade::VIEW_PRICES,
+        Trade::VIEW_ORDERS,
+        Trade::BID,
+        Trade::EXPORT_DEAL,
+    ];
+
     /// Few bits, so that they meet often, and among them all that have rules of their own.
-    fn bits(rng: &dyn Rng) -> Chat {
-        const PLAIN: [Chat; 8] = [
-            Chat::VIEW_CHANNEL,
-            Chat::SEND_MESSAGES,
-            Chat::EMBED_LINKS,
-            Chat::SEND_TTS,
-            Chat::ATTACH_FILES,
-            Chat::MENTION_EVERYONE,
-            Chat::MANAGE_MESSAGES,
-            Chat::CONNECT,
-        ];
+    fn bits(rng: &dyn Rng) -> Permissions {
         let mut set = PLAIN
             .iter()
             .filter(|_| below(rng, 2) == 0)
@@ -150,14 +161,19 @@ mod tests {
         if below(rng, 40) == 0 {
             set = set | Chat::ADMINISTRATOR;
         }
-        set
+        let trade = TRADE
+            .iter()
+            .filter(|_| below(rng, 2) == 0)
+            .fold(Trade::NONE, |set, bit| set | *bit);
+        Permissions { chat: set, trade }
     }
 
     fn graph(rng: &dyn Rng) -> Graph {
         let role_ids: Vec<RoleId> = (0..pick(rng, 6))
             .map(|i| RoleId::new(10 + i64::try_from(i).unwrap()))
             .collect();
-        let mut roles: HashMap<RoleId, Chat> = role_ids.iter().map(|id| (*id, bits(rng))).collect();
+        let mut roles: HashMap<RoleId, Permissions> =
+            role_ids.iter().map(|id| (*id, bits(rng))).collect();
         roles.insert(COMMUNITY.cast(), bits(rng));
         let some = |rng: &dyn Rng| -> Vec<RoleId> {
             role_ids
@@ -206,66 +222,175 @@ mod tests {
         }
     }
 
-    /// The rules read aloud, one right at a time, by somebody who never saw the other code.
-    fn naive(graph: &Graph, user: Option<UserId>, roles: &[RoleId], channel: usize) -> Chat {
-        let overwrites = &graph.channels[channel].1;
-        let has = |bit: Chat| -> bool {
-            if user == Some(graph.owner) {
-                return true;
-            }
+    /// One right of either family.
+    #[derive(Clone, Copy)]
+    struct Bit(Permissions);
+
+    impl Bit {
+        fn of(chat: Chat) -> Bit {
+            Bit(chat.into())
+        }
+
+        /// All that graphs are made of.
+        fn all() -> impl Iterator<Item = Bit> {
+            let chat = PLAIN.into_iter().chain([Chat::ADMINISTRATOR]).map(Bit::of);
+            chat.chain(TRADE.into_iter().map(|trade| {
+                Bit(Permissions {
+                    chat: Chat::NONE,
+                    trade,
+                })
+            }))
+        }
+
+        fn is_in(self, set: Permissions) -> bool {
+            self.0.without(set) == Permissions::NONE
+        }
+    }
+
+    /// Whose rights are asked for, and where.
+    #[derive(Clone, Copy)]
+    struct Asked<'a> {
+        user: Option<UserId>,
+        roles: &'a [RoleId],
+        channel: usize,
+        place: Place,
+        timed_out: bool,
+    }
+
+    impl Asked<'_> {
+        fn is_above_all(&self, graph: &Graph) -> bool {
+            let everyone: RoleId = COMMUNITY.cast();
+            let mut all = self.roles.iter().chain([&everyone]);
+            let admin = Bit::of(Chat::ADMINISTRATOR);
+            self.user == Some(graph.owner) || all.any(|id| admin.is_in(graph.roles[id]))
+        }
+
+        /// Whether roles and overwrites give one right, whatever else they say.
+        fn given(&self, graph: &Graph, bit: Bit) -> bool {
+            let overwrites = &graph.channels[self.channel].1;
             let mut held = vec![graph.roles[&COMMUNITY.cast()]];
-            held.extend(roles.iter().map(|id| graph.roles[id]));
-            if held.iter().any(|set| set.has(Chat::ADMINISTRATOR)) {
-                return true;
-            }
-            let mut answer = held.iter().any(|set| set.has(bit));
+            held.extend(self.roles.iter().map(|id| graph.roles[id]));
+            let mut answer = held.iter().any(|set| bit.is_in(*set));
             let everyone = |o: &&Overwrite| o.target == Target::Role(COMMUNITY.cast());
             if let Some(o) = overwrites.iter().find(everyone) {
-                answer = (answer && !o.deny.has(bit)) || o.allow.has(bit);
+                answer = (answer && !bit.is_in(o.deny)) || bit.is_in(o.allow);
             }
-            let mine = |o: &&Overwrite| roles.iter().any(|id| o.target == Target::Role(*id));
-            if overwrites.iter().filter(mine).any(|o| o.allow.has(bit)) {
+            let mine = |o: &&Overwrite| self.roles.iter().any(|id| o.target == Target::Role(*id));
+            if overwrites.iter().filter(mine).any(|o| bit.is_in(o.allow)) {
                 answer = true;
-            } else if overwrites.iter().filter(mine).any(|o| o.deny.has(bit)) {
+            } else if overwrites.iter().filter(mine).any(|o| bit.is_in(o.deny)) {
                 answer = false;
             }
-            let own = |o: &&Overwrite| user.is_some_and(|user| o.target == Target::Member(user));
+            let own = |o: &&Overwrite| self.user.is_some_and(|u| o.target == Target::Member(u));
             if let Some(o) = overwrites.iter().find(own) {
-                answer = (answer && !o.deny.has(bit)) || o.allow.has(bit);
+                answer = (answer && !bit.is_in(o.deny)) || bit.is_in(o.allow);
             }
             answer
+        }
+    }
+
+    /// The rules read aloud, one right at a time, by somebody who never saw the other code.
+    fn naive(graph: &Graph, asked: Asked<'_>) -> Permissions {
+        if asked.is_above_all(graph) {
+            return Permissions::ALL;
+        }
+        let has = |chat: Chat| asked.given(graph, Bit::of(chat));
+        let sees = match asked.place {
+            Place::Channel | Place::Thread => has(Chat::VIEW_CHANNEL),
+            Place::PrivateThread { joined } => {
+                has(Chat::VIEW_CHANNEL) && (joined || has(Chat::MANAGE_THREADS))
+            }
         };
-        let everything = user == Some(graph.owner)
-            || roles
-                .iter()
-                .chain([&COMMUNITY.cast()])
-                .any(|id| graph.roles[id].has(Chat::ADMINISTRATOR));
+        let sends = match asked.place {
+            Place::Channel => has(Chat::SEND_MESSAGES),
+            Place::Thread | Place::PrivateThread { .. } => has(Chat::SEND_IN_THREADS),
+        };
         let falls_with_send = [
             Chat::SEND_TTS,
             Chat::EMBED_LINKS,
             Chat::ATTACH_FILES,
             Chat::MENTION_EVERYONE,
         ];
-        let mut set = Chat::NONE;
-        for position in 0..53 {
-            let bit = Chat::from_bits(1 << position);
-            let silent = falls_with_send.contains(&bit) && !has(Chat::SEND_MESSAGES);
-            if has(bit) && (everything || (has(Chat::VIEW_CHANNEL) && !silent)) {
-                set = set | bit;
+        let mut set = Permissions::NONE;
+        for bit in Bit::all() {
+            let chat = bit.0.chat;
+            let stays = [Chat::VIEW_CHANNEL, Chat::READ_HISTORY].contains(&chat)
+                || [Trade::VIEW_PRICES, Trade::VIEW_ORDERS].contains(&bit.0.trade);
+            let has = if chat == Chat::SEND_MESSAGES {
+                sends
+            } else {
+                asked.given(graph, bit) && (sends || !falls_with_send.contains(&chat))
+            };
+            if sees && has && (stays || !asked.timed_out) {
+                set = set | bit.0;
             }
         }
         set
     }
 
-    fn naive_base(graph: &Graph, roles: &[RoleId]) -> Chat {
+    fn naive_base(graph: &Graph, roles: &[RoleId]) -> Permissions {
         let everyone: RoleId = COMMUNITY.cast();
-        let held = |bit: Chat| {
+        let held = |bit: Bit| {
             let mut all = roles.iter().chain([&everyone]);
-            all.any(|id| graph.roles[id].has(bit))
+            all.any(|id| bit.is_in(graph.roles[id]))
         };
-        let bits = (0..53).map(|position| Chat::from_bits(1 << position));
-        bits.filter(|bit| held(*bit) || held(Chat::ADMINISTRATOR))
-            .fold(Chat::NONE, |set, bit| set | bit)
+        if held(Bit::of(Chat::ADMINISTRATOR)) {
+            return Permissions::ALL;
+        }
+        Bit::all()
+            .filter(|bit| held(*bit))
+            .fold(Permissions::NONE, |set, bit| set | bit.0)
+    }
+
+    fn in_channel(user: Option<UserId>, roles: &[RoleId], channel: usize) -> Asked<'_> {
+        Asked {
+            user,
+            roles,
+            channel,
+            place: Place::Channel,
+            timed_out: false,
+        }
+    }
+
+    #[test]
+    fn threads_and_time_outs_equal_a_naive_evaluation() {
+        let mut differ = 0;
+        for seed in 0..1_000 {
+            let rng = SeededRng::new(seed);
+            let graph = graph(&*rng);
+            for (user, roles) in &graph.named {
+                let held = graph.rights(roles);
+                for (at, (_, overwrites)) in graph.channels.iter().enumerate() {
+                    let plain = naive(&graph, in_channel(Some(*user), roles, at));
+                    for place in [
+                        Place::Channel,
+                        Place::Thread,
+                        Place::PrivateThread { joined: true },
+                        Place::PrivateThread { joined: false },
+                    ] {
+                        for timed_out in [false, true] {
+                            let asked = Asked {
+                                place,
+                                timed_out,
+                                ..in_channel(Some(*user), roles, at)
+                            };
+                            let standing = Standing {
+                                timed_out,
+                                ..graph.standing(*user, &held)
+                            };
+                            let bits = evaluate_in(&standing, overwrites, place);
+                            assert_eq!(
+                                bits,
+                                naive(&graph, asked),
+                                "seed {seed}, user {user}, channel {at}, {place:?}: {graph:?}"
+                            );
+                            differ += usize::from(bits != plain);
+                        }
+                    }
+                }
+            }
+        }
+        assert!(differ > 5_000, "the graphs were too small to say anything");
     }
 
     #[test]
@@ -287,7 +412,7 @@ mod tests {
                     assert_eq!(*channel, graph.channels[at].0);
                     assert_eq!(
                         *bits,
-                        naive(&graph, None, roles, at),
+                        naive(&graph, in_channel(None, roles, at)),
                         "seed {seed}, class {class}, channel {at}: {graph:?}"
                     );
                     sets += 1;
@@ -302,7 +427,7 @@ mod tests {
                     if let Some((_, bits)) = found {
                         assert_eq!(
                             *bits,
-                            naive(&graph, Some(*user), roles, at),
+                            naive(&graph, in_channel(Some(*user), roles, at)),
                             "seed {seed}, user {user}, channel {at}: {graph:?}"
                         );
                         sets += 1;
@@ -315,7 +440,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_communities_give_way_to_other_tasks() {
-        let roles: HashMap<RoleId, Chat> = [(COMMUNITY.cast(), Chat::DEFAULT)].into();
+        let roles: HashMap<RoleId, Permissions> = [(COMMUNITY.cast(), Permissions::DEFAULT)].into();
         let graph = Graph {
             community: COMMUNITY,
             owner: UserId::new(1),
@@ -335,7 +460,7 @@ mod tests {
                 .classes
                 .iter()
                 .flat_map(|class| &class.channels)
-                .all(|(_, bits)| *bits == Chat::DEFAULT)
+                .all(|(_, bits)| *bits == Permissions::DEFAULT)
         );
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong here, and what the public reads about it.
 
-use kernel::failure::{INTERNAL, INVALID_REQUEST};
+use kernel::failure::{INTERNAL, INVALID_REQUEST, STEP_UP_REQUIRED};
 use kernel::{ErrorRow, Failure, FieldError};
 
 /// Why an operation of this context failed.
@@ -30,6 +30,12 @@ pub enum Error {
     /// The user is not banned.
     #[error("find a ban")]
     UnknownBan,
+    /// None of the named users could be banned.
+    #[error("ban anybody of those named")]
+    NobodyBanned,
+    /// The login was not proved lately.
+    #[error("hand a community over with a login that is not fresh")]
+    StaleLogin,
     /// The caller lacks a right.
     #[error("act without the rights {0}")]
     MissingPermission(kernel::perm::Chat),
@@ -38,7 +44,7 @@ pub enum Error {
     NotBelow,
     /// The caller gives or takes rights they do not have.
     #[error("change the rights {0}, which the caller lacks")]
-    LacksGranted(kernel::perm::Chat),
+    LacksGranted(kernel::perm::Permissions),
     /// Only the owner may do this.
     #[error("do what only the owner may")]
     OwnerOnly,
@@ -117,6 +123,9 @@ kernel::error_rows! {
     BAN_UNKNOWN, NotFound, 10026,
         "this user is not banned",
         "bu kullanıcı yasaklı değil";
+    NOBODY_BANNED, Invalid, 500000,
+        "none of these users could be banned: they are banned already, are not below you, or do not exist",
+        "bu kullanıcıların hiçbiri yasaklanamadı: zaten yasaklılar, sizin altınızda değiller ya da yoklar";
     COMMUNITY_PERMISSION_MISSING, Forbidden, 50013,
         "you lack the permission for this in this community",
         "bu toplulukta bunun için yetkiniz yok";
@@ -175,6 +184,8 @@ impl Error {
             Error::UnknownInvite => &INVITE_UNKNOWN,
             Error::UnknownOverwrite => &OVERWRITE_UNKNOWN,
             Error::UnknownBan => &BAN_UNKNOWN,
+            Error::NobodyBanned => &NOBODY_BANNED,
+            Error::StaleLogin => &STEP_UP_REQUIRED,
             Error::MissingPermission(_) => &COMMUNITY_PERMISSION_MISSING,
             Error::NotBelow => &ROLE_HIERARCHY,
             Error::LacksGranted(_) => &PERMISSION_NOT_HELD,

@@ -1,11 +1,15 @@
 //! The routes of communities, in the chat dialect.
 
 mod audit_log;
+mod bans;
 mod channels;
 mod communities;
+mod discovery;
 mod extract;
 mod invites;
 mod members;
+mod moderation;
+mod public;
 mod roles;
 
 use std::sync::Arc;
@@ -13,28 +17,25 @@ use std::time::Duration;
 
 use contracts::communities::{Channel, Guild, Member, Role};
 use kernel::Rule;
-use web_kit::{Doc, Policy, Routes, Table};
+use kernel::failure::STEP_UP_REQUIRED;
+use web_kit::{Doc, Routes, Table};
 
 use crate::error::{
-    BAN_UNKNOWN, COMMUNITIES_MAX, COMMUNITY_CHANNEL_KIND, COMMUNITY_CHANNEL_UNKNOWN,
-    COMMUNITY_CHANNELS_MAX, COMMUNITY_OWNER_ONLY, COMMUNITY_PEOPLE_ONLY,
-    COMMUNITY_PERMISSION_MISSING, COMMUNITY_UNKNOWN, COMMUNITY_USER_UNKNOWN, INVITE_UNKNOWN,
-    INVITES_MAX, MEMBER_BANNED, MEMBER_UNKNOWN, OVERWRITE_UNKNOWN, OWNER_CANNOT_LEAVE,
+    COMMUNITIES_MAX, COMMUNITY_CHANNEL_KIND, COMMUNITY_CHANNEL_UNKNOWN, COMMUNITY_CHANNELS_MAX,
+    COMMUNITY_OWNER_ONLY, COMMUNITY_PEOPLE_ONLY, COMMUNITY_PERMISSION_MISSING, COMMUNITY_UNKNOWN,
+    COMMUNITY_USER_UNKNOWN, MEMBER_UNKNOWN, OVERWRITE_UNKNOWN, OWNER_CANNOT_LEAVE,
     PERMISSION_NOT_HELD, ROLE_FIXED, ROLE_HIERARCHY, ROLE_UNKNOWN, ROLES_MAX,
 };
 use crate::requests::{
-    CreateChannel, CreateCommunity, CreateInvite, MoveRole, PutOverwrite, RoleRequest,
+    CreateChannel, CreateCommunity, MoveRole, PutOverwrite, RoleRequest, TransferOwnership,
     UpdateChannel, UpdateCommunity, UpdateMember,
 };
-use crate::{AuditLog, Ban, Communities, CommunityCard, Invite, Joined};
+use crate::{Communities, CommunityCard};
 
-/// Joining is rare for people and the tool of spammers.
-const JOIN: Rule = Rule::new("community_join", 10, Duration::from_secs(600));
 const CREATE: Rule = Rule::new("community_create", 10, Duration::from_secs(600));
-const INVITE: Rule = Rule::new("invite_create", 10, Duration::from_secs(60));
-/// A stranger's look at a code; slow enough that guessing is hopeless.
-const LOOK: Rule = Rule::new("invite_look", 60, Duration::from_secs(60));
 const SEARCH: Rule = Rule::new("member_search", 10, Duration::from_secs(10));
+/// Walks all members.
+const COUNT: Rule = Rule::new("member_count", 10, Duration::from_secs(10));
 const STATE: &str = "communities";
 
 type Build = Routes<Arc<Communities>>;
@@ -48,9 +49,8 @@ pub fn table(this: Arc<Communities>) -> Table {
     let routes = role_routes(routes);
     let routes = member_routes(routes);
     let routes = member_change_routes(routes);
-    let routes = ban_routes(routes);
-    let routes = invite_routes(routes);
-    audit_log_routes(routes).build()
+    let routes = moderation::routes(routes);
+    public::routes(routes).build()
 }
 
 fn community_routes(routes: Build) -> Build {
@@ -86,6 +86,7 @@ fn community_routes(routes: Build) -> Build {
                     &COMMUNITY_OWNER_ONLY,
                     &MEMBER_UNKNOWN,
                     &COMMUNITY_USER_UNKNOWN,
+                    &STEP_UP_REQUIRED,
                 ]),
         )
         .delete(
@@ -94,6 +95,21 @@ fn community_routes(routes: Build) -> Build {
             Doc::new("Delete a community")
                 .returns_nothing(204)
                 .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_OWNER_ONLY]),
+        )
+        .put(
+            "/api/v10/guilds/{guild_id}/owner",
+            at::transfer_community,
+            Doc::new("Hand a community over")
+                .step_up()
+                .body::<TransferOwnership>()
+                .returns::<Guild>(200)
+                .errors(&[
+                    &COMMUNITY_UNKNOWN,
+                    &COMMUNITY_PERMISSION_MISSING,
+                    &COMMUNITY_OWNER_ONLY,
+                    &MEMBER_UNKNOWN,
+                    &COMMUNITY_USER_UNKNOWN,
+                ]),
         )
         .get(
             "/api/v10/users/@me/guilds",
@@ -205,6 +221,14 @@ fn role_routes(routes: Build) -> Build {
             at::list_roles,
             Doc::new("List roles")
                 .returns_list::<Role>(200)
+                .errors(&[&COMMUNITY_UNKNOWN]),
+        )
+        .get(
+            "/api/v10/guilds/{guild_id}/roles/member-counts",
+            at::count_members,
+            Doc::new("Count the members of each role")
+                .limit(COUNT)
+                .returns::<at::RoleCounts>(200)
                 .errors(&[&COMMUNITY_UNKNOWN]),
         )
         .post(
@@ -346,120 +370,5 @@ fn member_change_routes(routes: Build) -> Build {
             "/api/v10/guilds/{guild_id}/members/{user_id}/roles/{role_id}",
             at::remove_role,
             change("Take a role").returns_nothing(204),
-        )
-}
-
-fn ban_routes(routes: Build) -> Build {
-    use members as at;
-    routes
-        .get(
-            "/api/v10/guilds/{guild_id}/bans",
-            at::list_bans,
-            Doc::new("List bans by user id")
-                .query::<at::MemberPage>()
-                .returns_list::<Ban>(200)
-                .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
-        )
-        .get(
-            "/api/v10/guilds/{guild_id}/bans/{user_id}",
-            at::get_ban,
-            Doc::new("Read a ban").returns::<Ban>(200).errors(&[
-                &COMMUNITY_UNKNOWN,
-                &COMMUNITY_PERMISSION_MISSING,
-                &BAN_UNKNOWN,
-            ]),
-        )
-        .put(
-            "/api/v10/guilds/{guild_id}/bans/{user_id}",
-            at::ban_user,
-            Doc::new("Ban a user").returns_nothing(204).errors(&[
-                &COMMUNITY_UNKNOWN,
-                &COMMUNITY_PERMISSION_MISSING,
-                &ROLE_HIERARCHY,
-                &COMMUNITY_USER_UNKNOWN,
-            ]),
-        )
-        .delete(
-            "/api/v10/guilds/{guild_id}/bans/{user_id}",
-            at::unban_user,
-            Doc::new("Lift a ban").returns_nothing(204).errors(&[
-                &COMMUNITY_UNKNOWN,
-                &COMMUNITY_PERMISSION_MISSING,
-                &BAN_UNKNOWN,
-            ]),
-        )
-}
-
-fn audit_log_routes(routes: Build) -> Build {
-    routes.get(
-        "/api/v10/guilds/{guild_id}/audit-logs",
-        audit_log::get_audit_log,
-        Doc::new("Read what moderators did")
-            .describe("Newest first; with `after` oldest first. At most one of `before`, `after`.")
-            .query::<audit_log::AuditPage>()
-            .returns::<AuditLog>(200)
-            .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
-    )
-}
-
-fn invite_routes(routes: Build) -> Build {
-    use invites as at;
-    routes
-        .post(
-            "/api/v10/channels/{channel_id}/invites",
-            at::create_invite,
-            Doc::new("Make an invite")
-                .limit(INVITE)
-                .body::<CreateInvite>()
-                .returns::<Invite>(200)
-                .errors(&[
-                    &COMMUNITY_CHANNEL_UNKNOWN,
-                    &COMMUNITY_PERMISSION_MISSING,
-                    &COMMUNITY_CHANNEL_KIND,
-                    &INVITES_MAX,
-                ]),
-        )
-        .get(
-            "/api/v10/channels/{channel_id}/invites",
-            at::list_channel_invites,
-            Doc::new("List the invites to a channel")
-                .returns_list::<Invite>(200)
-                .errors(&[&COMMUNITY_CHANNEL_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
-        )
-        .get(
-            "/api/v10/guilds/{guild_id}/invites",
-            at::list_invites,
-            Doc::new("List the invites of a community")
-                .returns_list::<Invite>(200)
-                .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
-        )
-        .get(
-            "/api/v10/invites/{code}",
-            at::get_invite,
-            Doc::new("See what an invite leads to")
-                .policy(Policy::Public)
-                .limit(LOOK)
-                .returns::<Invite>(200)
-                .errors(&[&INVITE_UNKNOWN]),
-        )
-        .post(
-            "/api/v10/invites/{code}",
-            at::join,
-            Doc::new("Join a community by an invite")
-                .limit(JOIN)
-                .returns::<Joined>(200)
-                .errors(&[
-                    &INVITE_UNKNOWN,
-                    &MEMBER_BANNED,
-                    &COMMUNITIES_MAX,
-                    &COMMUNITY_PEOPLE_ONLY,
-                ]),
-        )
-        .delete(
-            "/api/v10/invites/{code}",
-            at::delete_invite,
-            Doc::new("Delete an invite")
-                .returns::<Invite>(200)
-                .errors(&[&INVITE_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
         )
 }

@@ -15,9 +15,10 @@ use crate::Communities;
 use crate::change::{Action, Change, Reason};
 use crate::error::{Error, Result};
 use crate::events::{InviteGonePayload, Told, intent};
-use crate::model::{ChannelRow, CommunityRow, CommunitySettings, InviteRow, MemberRow, changes};
+use crate::joining::Door;
+use crate::model::{ChannelRow, CommunityRow, CommunitySettings, InviteRow, changes};
 use crate::requests::CreateInvite;
-use crate::sql::{channels, communities, invites, members};
+use crate::sql::{channels, communities, invites};
 
 /// Characters of a code: 62^10 codes, so that guessing finds none.
 const CODE_LENGTH: usize = 10;
@@ -231,57 +232,15 @@ impl Communities {
             return Err(Error::PeopleOnly);
         }
         let mut invite = self.invite(code).await?;
-        let user = self.user(caller.user).await?.ok_or(Error::UnknownUser)?;
-        let id = invite.guild_id;
-        let is_member = !members::list_members_by_ids(&self.db, id, &[caller.user])
-            .await?
-            .is_empty();
-        if is_member {
-            return Ok(Joined {
-                invite,
-                new_member: false,
-            });
+        let entered = self
+            .enter(caller, invite.guild_id, Door::Invite(code))
+            .await?;
+        if let Some(member_count) = entered {
+            invite.approximate_member_count = member_count;
         }
-        let tx = self.db.begin().await?;
-        self.lock_seat(&tx, caller.user).await?;
-        let opened = Change::open(self, tx, caller.user, id, Reason::default()).await;
-        let mut change = match opened {
-            Err(Error::UnknownCommunity) => return Err(Error::UnknownInvite),
-            other => other?,
-        };
-        if change.me().is_ok() {
-            // Joined meanwhile, by another request of the same user.
-            change.drop_all().await?;
-            return Ok(Joined {
-                invite,
-                new_member: false,
-            });
-        }
-        if members::find_ban(&change.tx, id, caller.user)
-            .await?
-            .is_some()
-        {
-            return Err(Error::Banned);
-        }
-        if invites::take_invite(&change.tx, code, change.at).await? != 1 {
-            return Err(Error::UnknownInvite);
-        }
-        let member = MemberRow {
-            community_id: id,
-            user_id: caller.user,
-            nick: None,
-            class: 0,
-            flags: 0,
-            timeout_until: None,
-            joined_at: change.at,
-            role_ids: Vec::new(),
-        };
-        crate::members::insert(&mut change, &member, &user).await?;
-        invite.approximate_member_count = change.community.member_count;
-        change.finish().await?;
         Ok(Joined {
             invite,
-            new_member: true,
+            new_member: entered.is_some(),
         })
     }
 
@@ -424,8 +383,7 @@ fn object(
     inviter: User,
     shown: Shown,
 ) -> Invite {
-    let settings: CommunitySettings =
-        serde_json::from_value(community.settings.clone()).unwrap_or_default();
+    let settings = CommunitySettings::of(community);
     Invite {
         code: row.code.clone(),
         kind: 0,
@@ -434,8 +392,8 @@ fn object(
             id: community.id,
             name: community.name.clone(),
             icon: community.icon.clone(),
+            features: settings.features(),
             description: settings.description,
-            features: Vec::new(),
             verification_level: settings.verification_level,
         },
         channel: InviteChannel {

@@ -13,14 +13,23 @@ use crate::sql::{channels, invites};
 const STEP: i64 = 1_000;
 /// How long a deleted channel can still be looked at in the database.
 const DELETED_STAYS: Duration = Duration::from_secs(30 * 86_400);
+/// How often public communities are put in order by their members.
+const RECOUNT: Duration = Duration::from_secs(600);
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn jobs(this: &Arc<Communities>) -> Vec<Job> {
     let purge = Arc::clone(this);
-    vec![Job::new("communities.purge", HOUR, move || {
-        let this = Arc::clone(&purge);
-        async move { this.purge().await }
-    })]
+    let recount = Arc::clone(this);
+    vec![
+        Job::new("communities.purge", HOUR, move || {
+            let this = Arc::clone(&purge);
+            async move { this.purge().await }
+        }),
+        Job::new("communities.recount_public", RECOUNT, move || {
+            let this = Arc::clone(&recount);
+            async move { this.recount_public().await }
+        }),
+    ]
 }
 
 impl Communities {

@@ -19,10 +19,12 @@
 //!    stands; an overwrite that takes rights asks where its target stands.
 //! 7. No other context is called inside a transaction.
 //!
-//! Events out: [`EVENTS`], keyed by community. Events in: none.
+//! Events out: [`EVENTS`], keyed by community. Events in: `messaging.message_created.v1`, for who is
+//! active; `identity.erasure_due.v1`.
 //!
 //! Begin reading with [`Communities`], then `change.rs`; one file of operations per noun.
 
+mod activity;
 mod audit_log;
 mod bans;
 mod bots;
@@ -31,15 +33,18 @@ mod change;
 mod channels;
 mod communities;
 mod compile;
+mod discovery;
 pub mod error;
 pub mod events;
 mod http;
 mod invites;
 mod jobs;
+mod joining;
 mod members;
 mod model;
 mod overwrites;
 mod personal_data;
+mod prune;
 mod publish;
 mod requests;
 mod rights;
@@ -56,16 +61,19 @@ use kernel::{CommunityId, Event, Ids, SharedClock, SharedRng, UserId};
 use serde_json::Value;
 
 pub use audit_log::{AuditFrom, AuditLog, AuditLogEntry, AuditQuery};
-pub use bans::Ban;
+pub use bans::{Ban, BanFrom, BulkBan};
 pub use change::Reason;
 pub use communities::{CommunityCard, Made};
+pub use discovery::{CommunityPreview, Discovered, DiscoveryQuery, DiscoverySort, JoinedPublic};
 pub use error::{ERRORS, Error, Result};
 pub use events::EVENTS;
 pub use http::table;
 pub use invites::{Invite, InviteChannel, InviteGuild, InviteUse, Joined};
+pub use prune::Pruned;
 pub use requests::{
-    CreateChannel, CreateCommunity, CreateInvite, MoveRole, OverwriteRequest, PutOverwrite,
-    RoleColours, RoleRequest, UpdateChannel, UpdateCommunity, UpdateMember,
+    BulkBanRequest, CreateChannel, CreateCommunity, CreateInvite, MoveRole, OverwriteRequest,
+    PruneRequest, PutOverwrite, RoleColours, RoleRequest, TransferOwnership, UpdateChannel,
+    UpdateCommunity, UpdateMember,
 };
 
 use publish::Publisher;
@@ -92,6 +100,14 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0003__audit_entries_actor",
             include_str!("../migrations/V0003__audit_entries_actor.sql"),
+        ),
+        (
+            "V0004__member_activity",
+            include_str!("../migrations/V0004__member_activity.sql"),
+        ),
+        (
+            "V0005__discovery",
+            include_str!("../migrations/V0005__discovery.sql"),
         ),
     ],
 };
@@ -169,7 +185,7 @@ pub fn module(this: &Arc<Communities>) -> runtime::Module {
         name: SCHEMA,
         routes: table(Arc::clone(this)).router(),
         jobs: jobs::jobs(this),
-        consumers: vec![personal_data::consumer(this)],
+        consumers: vec![personal_data::consumer(this), activity::consumer(this)],
         health: vec![runtime::Check::required(
             "communities.database",
             move || {

@@ -18,10 +18,8 @@ use crate::requests::UpdateMember;
 use crate::rights::Rights;
 use crate::sql::{channels, members, roles};
 
-/// Change nicknames of others.
-const MANAGE_NICKNAMES: Chat = Chat::from_bits(1 << 27);
 /// Most users identity is asked for at once.
-const USERS_AT_ONCE: usize = 500;
+pub(crate) const USERS_AT_ONCE: usize = 500;
 /// Most members a page holds.
 const MAX_PAGE: u16 = 1_000;
 /// How many members a search by name looks at. Usernames belong to identity and are not copied, so
@@ -267,12 +265,12 @@ impl Communities {
 fn check_nick(change: &Change<'_>, member: &MemberRow) -> Result<()> {
     if member.user_id == change.caller {
         let base = change.base()?;
-        if base.has(Chat::CHANGE_NICKNAME) || base.has(MANAGE_NICKNAMES) {
+        if base.has(Chat::CHANGE_NICKNAME) || base.has(Chat::MANAGE_NICKNAMES) {
             return Ok(());
         }
         return Err(Error::MissingPermission(Chat::CHANGE_NICKNAME));
     }
-    change.require(MANAGE_NICKNAMES)?;
+    change.require(Chat::MANAGE_NICKNAMES)?;
     change.rights.check_above(change.me()?, member)
 }
 
@@ -314,7 +312,7 @@ pub(crate) async fn write(
     let user = after.user_id;
     if after.role_ids != before.role_ids {
         after.class = class_of(change, &after.role_ids).await?;
-        if channels::overwrites_name_member(&change.tx, change.community.id, user).await? {
+        if channels::overwrites_name_members(&change.tx, change.community.id, &[user]).await? {
             change.raise_epoch()?;
         }
     }
@@ -322,7 +320,7 @@ pub(crate) async fn write(
         return Err(Error::Broken("a member found under the lock is gone"));
     }
     if after.class != before.class {
-        roles::delete_empty_class(&change.tx, change.community.id, before.class).await?;
+        roles::delete_empty_classes(&change.tx, change.community.id, &[before.class]).await?;
         tell_class(change, user, after.class);
     }
     let shown = |row: &MemberRow| json!({ "nick": row.nick, "communication_disabled_until": row.timeout_until });
@@ -399,25 +397,42 @@ pub(crate) async fn remove(
     user: &User,
     how: &'static str,
 ) -> Result<()> {
-    let community = change.community.id;
-    if members::delete_member(&change.tx, community, member.user_id).await? != 1 {
-        return Err(Error::Broken("a member found under the lock is gone"));
-    }
-    change.community.member_count = change.community.member_count.saturating_sub(1);
-    roles::delete_empty_class(&change.tx, community, member.class).await?;
-    if channels::overwrites_name_member(&change.tx, community, member.user_id).await? {
-        change.raise_epoch()?;
-    }
-    change.order_user(member.user_id, Control::Left(community));
-    let told = Told::all("GUILD_MEMBER_REMOVE", intent::MEMBERS).but(member.user_id);
-    let guild_id = community;
-    change.tell(told, &UserPayload { guild_id, user })?;
-    change.event(
-        events::MEMBER_LEFT,
-        json!({ "community_id": community, "user_id": member.user_id, "how": how, "bot": user.bot }),
-    )?;
+    remove_all(change, &[(member.clone(), user.clone())], how).await?;
     if let Some(role) = change.rights.role_of_bot(member.user_id).cloned() {
         crate::roles::remove(change, &role).await?;
+    }
+    Ok(())
+}
+
+/// Takes several members out, none of them a bot with a role of its own; tells everybody.
+pub(crate) async fn remove_all(
+    change: &mut Change<'_>,
+    gone: &[(MemberRow, User)],
+    how: &'static str,
+) -> Result<()> {
+    let guild_id = change.community.id;
+    let users: Vec<UserId> = gone.iter().map(|(member, _)| member.user_id).collect();
+    let count = members::delete_members(&change.tx, guild_id, &users).await?;
+    if usize::try_from(count) != Ok(gone.len()) {
+        return Err(Error::Broken("a member found under the lock is gone"));
+    }
+    let left = i32::try_from(count).unwrap_or(i32::MAX);
+    change.community.member_count = change.community.member_count.saturating_sub(left);
+    let mut classes: Vec<i32> = gone.iter().map(|(member, _)| member.class).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    roles::delete_empty_classes(&change.tx, guild_id, &classes).await?;
+    if channels::overwrites_name_members(&change.tx, guild_id, &users).await? {
+        change.raise_epoch()?;
+    }
+    for (member, user) in gone {
+        change.order_user(member.user_id, Control::Left(guild_id));
+        let told = Told::all("GUILD_MEMBER_REMOVE", intent::MEMBERS).but(member.user_id);
+        change.tell(told, &UserPayload { guild_id, user })?;
+        change.event(
+            events::MEMBER_LEFT,
+            json!({ "community_id": guild_id, "user_id": member.user_id, "how": how, "bot": user.bot }),
+        )?;
     }
     Ok(())
 }
@@ -428,7 +443,7 @@ pub(crate) async fn insert(change: &mut Change<'_>, member: &MemberRow, user: &U
     members::insert_member(&change.tx, member).await?;
     change.community.member_count = change.community.member_count.saturating_add(1);
     // Overwrites outlive their member, so that leaving does not lift them.
-    if channels::overwrites_name_member(&change.tx, community, member.user_id).await? {
+    if channels::overwrites_name_members(&change.tx, community, &[member.user_id]).await? {
         change.raise_epoch()?;
     }
     change.order_user(member.user_id, Control::Joined(community));

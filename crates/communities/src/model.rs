@@ -6,7 +6,7 @@ use contracts::communities::{Channel, Guild, Member, OverwriteObject, Role};
 use contracts::identity::User;
 use db::FromRow;
 use jiff::Timestamp;
-use kernel::perm::{Chat, Overwrite, Target};
+use kernel::perm::{Chat, Overwrite, Permissions, Target, Trade};
 use kernel::{AnyId, ChannelId, CommunityId, RoleId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -46,6 +46,8 @@ pub(crate) struct CommunitySettings {
     pub(crate) system_channel_flags: i32,
     pub(crate) afk_channel_id: Option<ChannelId>,
     pub(crate) afk_timeout: i32,
+    pub(crate) discoverable: bool,
+    pub(crate) tags: Vec<String>,
 }
 
 impl Default for CommunitySettings {
@@ -61,11 +63,29 @@ impl Default for CommunitySettings {
             system_channel_flags: 0,
             afk_channel_id: None,
             afk_timeout: 300,
+            discoverable: false,
+            tags: Vec::new(),
         }
     }
 }
 
 impl CommunitySettings {
+    /// Those of a community.
+    pub(crate) fn of(row: &CommunityRow) -> Self {
+        Self::read(&row.settings)
+    }
+
+    /// From the form in the row.
+    pub(crate) fn read(stored: &Value) -> Self {
+        Self::deserialize(stored).unwrap_or_default()
+    }
+
+    /// The dialect's names of what is switched on.
+    pub(crate) fn features(&self) -> Vec<String> {
+        let public = self.discoverable.then(|| "DISCOVERABLE".to_owned());
+        public.into_iter().collect()
+    }
+
     /// The form in the row.
     pub(crate) fn stored(&self) -> Value {
         serde_json::to_value(self).unwrap_or_else(|_| json!({}))
@@ -94,6 +114,8 @@ pub(crate) struct OverwriteRow {
     pub(crate) target_id: AnyId,
     pub(crate) chat_allow: i64,
     pub(crate) chat_deny: i64,
+    pub(crate) trade_allow: i64,
+    pub(crate) trade_deny: i64,
 }
 
 impl OverwriteRow {
@@ -105,19 +127,17 @@ impl OverwriteRow {
             target_id: object.id,
             chat_allow: object.allow.to_stored(),
             chat_deny: object.deny.without(object.allow).to_stored(),
+            trade_allow: object.trade_allow.to_stored(),
+            trade_deny: object.trade_deny.without(object.trade_allow).to_stored(),
         }
     }
 
     /// For [`kernel::perm::evaluate`].
     pub(crate) fn overwrite(&self) -> Overwrite {
         Overwrite {
-            target: if self.target_kind == 0 {
-                Target::Role(self.target_id.cast())
-            } else {
-                Target::Member(self.target_id.cast())
-            },
-            allow: Chat::from_stored(self.chat_allow),
-            deny: Chat::from_stored(self.chat_deny),
+            target: target(self.target_kind, self.target_id),
+            allow: stored(self.chat_allow, self.trade_allow),
+            deny: stored(self.chat_deny, self.trade_deny),
         }
     }
 
@@ -128,7 +148,25 @@ impl OverwriteRow {
             kind: self.target_kind,
             allow: Chat::from_stored(self.chat_allow),
             deny: Chat::from_stored(self.chat_deny),
+            trade_allow: Trade::from_stored(self.trade_allow),
+            trade_deny: Trade::from_stored(self.trade_deny),
         }
+    }
+}
+
+/// Whom an overwrite speaks of, as it stands in two columns.
+pub(crate) fn target(kind: i16, id: AnyId) -> Target {
+    match kind {
+        0 => Target::Role(id.cast()),
+        _ => Target::Member(id.cast()),
+    }
+}
+
+/// Rights as they stand in two columns.
+pub(crate) fn stored(chat: i64, trade: i64) -> Permissions {
+    Permissions {
+        chat: Chat::from_stored(chat),
+        trade: Trade::from_stored(trade),
     }
 }
 
@@ -142,13 +180,20 @@ pub(crate) struct RoleRow {
     pub(crate) colour: i32,
     pub(crate) flags: i32,
     pub(crate) chat: i64,
+    pub(crate) trade: i64,
     pub(crate) bot_id: Option<UserId>,
 }
 
 impl RoleRow {
     /// Its rights.
-    pub(crate) fn rights(&self) -> Chat {
-        Chat::from_stored(self.chat)
+    pub(crate) fn rights(&self) -> Permissions {
+        stored(self.chat, self.trade)
+    }
+
+    /// Gives it other rights.
+    pub(crate) fn set_rights(&mut self, rights: Permissions) {
+        self.chat = rights.chat.to_stored();
+        self.trade = rights.trade.to_stored();
     }
 
     /// Whether it is everyone's.
@@ -166,7 +211,8 @@ impl RoleRow {
         Role {
             id: self.id,
             name: self.name.clone(),
-            permissions: self.rights(),
+            permissions: Chat::from_stored(self.chat),
+            trade_permissions: Trade::from_stored(self.trade),
             position: self.position,
             color: self.colour,
             hoist: self.flags & ROLE_HOIST != 0,
@@ -248,8 +294,7 @@ pub(crate) fn channel_object(row: &ChannelRow, overwrites: &[OverwriteRow]) -> C
 
 /// A community in the dialect's form. `roles` are its own, everyone first.
 pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow]) -> Guild {
-    let settings: CommunitySettings =
-        serde_json::from_value(row.settings.clone()).unwrap_or_default();
+    let settings = CommunitySettings::of(row);
     Guild {
         id: row.id,
         name: row.name.clone(),
@@ -258,7 +303,7 @@ pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow]) -> Guild {
         roles: roles.iter().map(RoleRow::object).collect(),
         emojis: Vec::new(),
         stickers: Vec::new(),
-        features: Vec::new(),
+        features: settings.features(),
         verification_level: settings.verification_level,
         default_message_notifications: settings.default_message_notifications,
         explicit_content_filter: settings.explicit_content_filter,
@@ -272,6 +317,7 @@ pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow]) -> Guild {
         system_channel_flags: settings.system_channel_flags,
         rules_channel_id: settings.rules_channel_id,
         description: settings.description,
+        tags: settings.tags,
     }
 }
 
@@ -332,9 +378,12 @@ mod tests {
             kind: 0,
             allow: Chat::VIEW_CHANNEL | Chat::SEND_MESSAGES,
             deny: Chat::SEND_MESSAGES | Chat::EMBED_LINKS,
+            trade_allow: Trade::BID,
+            trade_deny: Trade::BID | Trade::HOLD,
         };
         let row = OverwriteRow::of(ChannelId::new(1), &object);
         assert_eq!(row.object().deny, Chat::EMBED_LINKS);
+        assert_eq!(row.object().trade_deny, Trade::HOLD);
         assert_eq!(row.chat_allow & row.chat_deny, 0);
     }
 

@@ -1,7 +1,6 @@
 //! What a channel changes for a role or a member.
 
-use contracts::communities::OverwriteObject;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Overwrite, Permissions};
 use kernel::{AnyId, Caller, ChannelId, UserId};
 use serde_json::json;
 
@@ -96,7 +95,7 @@ pub(crate) async fn replace(
     row: &ChannelRow,
     before: &[OverwriteRow],
     after: &[OverwriteRow],
-    held: Chat,
+    held: Permissions,
 ) -> Result<()> {
     if after.len() > MAX_OVERWRITES {
         let detail = "the channel has as many overwrites as it may have";
@@ -159,23 +158,20 @@ fn check(
     change: &Change<'_>,
     before: Option<OverwriteRow>,
     after: Option<OverwriteRow>,
-    held: Chat,
+    held: Permissions,
     known: &[crate::model::MemberRow],
 ) -> Result<()> {
-    let none = OverwriteObject {
-        id: AnyId::new(0),
-        kind: 0,
-        allow: Chat::NONE,
-        deny: Chat::NONE,
-    };
-    let old = before.map_or_else(|| none.clone(), |row| row.object());
-    let new = after.map_or_else(|| none.clone(), |row| row.object());
-    check_held(held, old.allow, new.allow)?;
-    check_held(held, old.deny, new.deny)?;
-    let takes = new.deny.without(old.deny) | old.allow.without(new.allow);
     let Some(target) = after.or(before) else {
         return Ok(());
     };
+    let sides = |row: Option<OverwriteRow>| match row.map(|row| row.overwrite()) {
+        Some(Overwrite { allow, deny, .. }) => (allow, deny),
+        None => (Permissions::NONE, Permissions::NONE),
+    };
+    let ((old_allow, old_deny), (new_allow, new_deny)) = (sides(before), sides(after));
+    check_held(held, old_allow, new_allow)?;
+    check_held(held, old_deny, new_deny)?;
+    let takes = new_deny.without(old_deny) | old_allow.without(new_allow);
     let me = change.me()?;
     if target.target_kind == 0 {
         let found = change.rights.role(target.target_id.cast());
@@ -185,14 +181,14 @@ fn check(
             (Err(_), None) => return Ok(()),
             (Err(error), Some(_)) => return Err(error),
         };
-        if takes != Chat::NONE {
+        if takes != Permissions::NONE {
             change.rights.check_role_below(me, role)?;
         }
         return Ok(());
     }
     let user: UserId = target.target_id.cast();
     match known.iter().find(|member| member.user_id == user) {
-        Some(member) if takes != Chat::NONE && user != change.caller => {
+        Some(member) if takes != Permissions::NONE && user != change.caller => {
             change.rights.check_above(me, member)
         }
         Some(_) => Ok(()),

@@ -11,8 +11,10 @@ use utoipa::ToSchema;
 
 pub(crate) use channels::MAX_OVERWRITES;
 pub use channels::{CreateChannel, OverwriteRequest, PutOverwrite, UpdateChannel};
-pub(crate) use members::checked_moves;
-pub use members::{CreateInvite, MoveRole, RoleColours, RoleRequest, UpdateMember};
+pub use members::{
+    BulkBanRequest, CreateInvite, MoveRole, PruneRequest, RoleColours, RoleRequest, UpdateMember,
+};
+pub(crate) use members::{PruneRules, checked_moves};
 
 use crate::error::{Error, Result};
 
@@ -24,6 +26,9 @@ where
 {
     Option::<T>::deserialize(deserializer).map(Some)
 }
+
+/// Most tags of a community.
+const MAX_TAGS: usize = 5;
 
 /// After how long somebody is away, in seconds.
 const AWAY: [i32; 5] = [60, 300, 900, 1800, 3600];
@@ -52,6 +57,14 @@ impl CreateCommunity {
     }
 }
 
+/// To whom a community is handed over.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = communities::TransferOwnership)]
+pub struct TransferOwnership {
+    /// A member, no bot.
+    pub owner_id: UserId,
+}
+
 /// Changes of a community; absent fields stay.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(default)]
@@ -60,7 +73,8 @@ pub struct UpdateCommunity {
     /// Name, 2 to 100 characters.
     #[schema(format = "line", min_length = 2, max_length = 100)]
     pub name: Option<String>,
-    /// The member who shall own it from now on; only the owner may hand it over.
+    /// The member who shall own it from now on; only the owner may hand it over, with a login proved
+    /// in the last five minutes.
     pub owner_id: Option<UserId>,
     /// Description, at most 300 characters; null removes it.
     #[serde(deserialize_with = "present")]
@@ -93,6 +107,11 @@ pub struct UpdateCommunity {
     /// Seconds.
     #[schema(schema_with = away)]
     pub afk_timeout: Option<i32>,
+    /// Whether anybody may find it and join; then it has a description.
+    pub discoverable: Option<bool>,
+    /// What it is about, for whoever looks for it: at most 5, each 2 to 20 characters.
+    #[schema(max_items = 5)]
+    pub tags: Option<Vec<String>>,
     /// Which system messages are off, as bits.
     #[schema(minimum = 0, maximum = 63)]
     pub system_channel_flags: Option<i32>,
@@ -124,6 +143,7 @@ impl UpdateCommunity {
                 check.range(pointer, value, 0, max);
             }
         }
+        self.tags = self.tags.map(|tags| checked_tags(&mut check, &tags));
         if let Some(seconds) = self.afk_timeout
             && !AWAY.contains(&seconds)
         {
@@ -132,6 +152,24 @@ impl UpdateCommunity {
         }
         check.done().map_err(Error::Invalid).map(|()| self)
     }
+}
+
+fn checked_tags(check: &mut Check, tags: &[String]) -> Vec<String> {
+    if tags.len() > MAX_TAGS {
+        check.refuse("/tags", "TOO_LONG", format!("at most {MAX_TAGS}"));
+        return Vec::new();
+    }
+    let checked: Vec<String> = (0..)
+        .zip(tags)
+        .map(|(at, tag)| check.name(&format!("/tags/{at}"), tag, 2, 20))
+        .collect();
+    let mut folded: Vec<String> = checked.iter().map(|tag| kernel::tr::fold(tag)).collect();
+    folded.sort_unstable();
+    folded.dedup();
+    if folded.len() != checked.len() {
+        check.refuse("/tags", "DUPLICATE", "names one tag twice");
+    }
+    checked
 }
 
 #[cfg(test)]
@@ -249,6 +287,42 @@ mod tests {
         assert_eq!(role.checked().unwrap().color, Some(0xFF_FF_FF));
         let role: RoleRequest = read(json!({"color": 0x100_0000}));
         assert_eq!(pointers(role.checked()), ["/color"]);
+    }
+
+    #[test]
+    fn tags_are_few_short_and_differ() {
+        let tags =
+            |list: Value| pointers(read::<UpdateCommunity>(json!({ "tags": list })).checked());
+        assert!(tags(json!(["oto", "ikinci el", "a b", "ç".repeat(20), "x1"])).is_empty());
+        assert_eq!(tags(json!(["a1", "a2", "a3", "a4", "a5", "a6"])), ["/tags"]);
+        assert_eq!(
+            tags(json!(["oto", "x", "ç".repeat(21)])),
+            ["/tags/1", "/tags/2"]
+        );
+        assert_eq!(
+            tags(json!(["ışık", "ISIK"])),
+            ["/tags"],
+            "folded they are one"
+        );
+    }
+
+    #[test]
+    fn bans_of_many_and_prunes_hold_their_bounds() {
+        let bans = |count: i64| {
+            let ids: Vec<i64> = (1..=count).collect();
+            read::<BulkBanRequest>(json!({ "user_ids": ids })).checked()
+        };
+        assert_eq!(bans(200).unwrap().len(), 200);
+        assert_eq!(pointers(bans(201)), ["/user_ids"]);
+        assert_eq!(pointers(bans(0)), ["/user_ids"]);
+        for (days, good) in [(1, true), (30, true), (0, false), (31, false)] {
+            let request: PruneRequest = read(json!({ "days": days }));
+            assert_eq!(pointers(request.checked(9)).is_empty(), good, "{days}");
+        }
+        let rules = PruneRequest::default().checked(9).unwrap();
+        assert_eq!((rules.days, rules.counted), (7, true));
+        let roles: PruneRequest = read(json!({"include_roles": [1, 2, 3]}));
+        assert_eq!(pointers(roles.checked(2)), ["/include_roles"]);
     }
 
     #[test]

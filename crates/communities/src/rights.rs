@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
-use kernel::perm::{self, Chat, Standing};
+use kernel::perm::{self, Permissions, Standing};
 use kernel::{CommunityId, RoleId, UserId};
 
 use crate::error::{Error, Result};
@@ -43,14 +43,14 @@ impl Rights {
         self.roles.iter().find(|role| role.bot_id == Some(bot))
     }
 
-    fn everyone(&self) -> Chat {
+    fn everyone(&self) -> Permissions {
         self.roles
             .iter()
             .find(|role| role.is_everyone())
-            .map_or(Chat::NONE, RoleRow::rights)
+            .map_or(Permissions::NONE, RoleRow::rights)
     }
 
-    fn of(&self, ids: &[RoleId]) -> Vec<(RoleId, Chat)> {
+    fn of(&self, ids: &[RoleId]) -> Vec<(RoleId, Permissions)> {
         self.roles
             .iter()
             .filter(|role| ids.contains(&role.id))
@@ -59,11 +59,11 @@ impl Rights {
     }
 
     /// Rights apart from any channel; a time-out leaves seeing and reading.
-    pub(crate) fn base(&self, member: &MemberRow, at: Timestamp) -> Chat {
+    pub(crate) fn base(&self, member: &MemberRow, at: Timestamp) -> Permissions {
         let roles = self.of(&member.role_ids);
         let bits = perm::base(&self.standing(member, &roles, at));
-        if bits != Chat::ALL && member.is_timed_out(at) {
-            bits & (Chat::VIEW_CHANNEL | Chat::READ_HISTORY)
+        if bits != Permissions::ALL && member.is_timed_out(at) {
+            bits & Permissions::TIMED_OUT
         } else {
             bits
         }
@@ -75,7 +75,7 @@ impl Rights {
         member: &MemberRow,
         overwrites: &[OverwriteRow],
         at: Timestamp,
-    ) -> Chat {
+    ) -> Permissions {
         let roles = self.of(&member.role_ids);
         let overwrites: Vec<_> = overwrites.iter().map(OverwriteRow::overwrite).collect();
         perm::evaluate(&self.standing(member, &roles, at), &overwrites)
@@ -84,7 +84,7 @@ impl Rights {
     fn standing<'a>(
         &self,
         member: &MemberRow,
-        roles: &'a [(RoleId, Chat)],
+        roles: &'a [(RoleId, Permissions)],
         at: Timestamp,
     ) -> Standing<'a> {
         Standing {
@@ -140,10 +140,10 @@ pub(crate) fn rank_of_role(role: &RoleRow) -> Rank {
 }
 
 /// Nobody gives or takes a right they lack; `held` decides over every bit that differs.
-pub(crate) fn check_held(held: Chat, before: Chat, after: Chat) -> Result<()> {
+pub(crate) fn check_held(held: Permissions, before: Permissions, after: Permissions) -> Result<()> {
     let changed = before.without(after) | after.without(before);
     let lacking = changed.without(held);
-    if lacking == Chat::NONE {
+    if lacking == Permissions::NONE {
         Ok(())
     } else {
         Err(Error::LacksGranted(lacking))
@@ -153,6 +153,7 @@ pub(crate) fn check_held(held: Chat, before: Chat, after: Chat) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::perm::{Chat, Trade};
 
     const COMMUNITY: CommunityId = CommunityId::new(1);
 
@@ -165,6 +166,7 @@ mod tests {
             colour: 0,
             flags: 0,
             chat: chat.to_stored(),
+            trade: 0,
             bot_id: None,
         }
     }
@@ -231,14 +233,22 @@ mod tests {
 
     #[test]
     fn rights_that_differ_must_be_held() {
-        let (view, send) = (Chat::VIEW_CHANNEL, Chat::SEND_MESSAGES);
+        const NONE: Permissions = Permissions::NONE;
+        let (view, send) = (Chat::VIEW_CHANNEL.into(), Chat::SEND_MESSAGES.into());
+        let bid = Permissions {
+            chat: Chat::NONE,
+            trade: Trade::BID,
+        };
         for (held, before, after, good) in [
-            (view, Chat::NONE, view, true),
-            (view, view, Chat::NONE, true),
-            (view, Chat::NONE, send, false),
-            (view, send, Chat::NONE, false),
+            (view, NONE, view, true),
+            (view, view, NONE, true),
+            (view, NONE, send, false),
+            (view, send, NONE, false),
             (view, send, send | view, true),
-            (Chat::NONE, send, send, true),
+            (NONE, send, send, true),
+            (view, view, view | bid, false),
+            (view, view | bid, view, false),
+            (view | bid, view, view | bid, true),
         ] {
             assert_eq!(
                 check_held(held, before, after).is_ok(),
@@ -258,10 +268,10 @@ mod tests {
         let before = at - std::time::Duration::from_micros(1);
         assert_eq!(
             rights.base(&kicker, before),
-            Chat::VIEW_CHANNEL | Chat::READ_HISTORY
+            (Chat::VIEW_CHANNEL | Chat::READ_HISTORY).into()
         );
         let mut admin = member(4, &[12]);
         admin.timeout_until = Some(at);
-        assert_eq!(rights.base(&admin, before), Chat::ALL);
+        assert_eq!(rights.base(&admin, before), Permissions::ALL);
     }
 }

@@ -1,7 +1,9 @@
 //! Roles: list, make, change, move, delete.
 
+use std::collections::BTreeMap;
+
 use contracts::communities::Role;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Permissions};
 use kernel::{Caller, CommunityId, RoleId};
 use serde_json::json;
 
@@ -23,6 +25,20 @@ impl Communities {
         Ok(rows.iter().map(RoleRow::object).collect())
     }
 
+    /// How many members have each role but everyone's.
+    pub async fn role_counts(
+        &self,
+        caller: &Caller,
+        community: CommunityId,
+    ) -> Result<BTreeMap<RoleId, i64>> {
+        self.check_member(caller, community).await?;
+        let rows = roles::count_members_by_role(&self.db, community).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.role_id, row.members))
+            .collect())
+    }
+
     /// Makes a role below all others: MANAGE_ROLES, and every right it gives.
     pub async fn create_role(
         &self,
@@ -39,10 +55,8 @@ impl Communities {
             return Err(Error::TooManyRoles(most));
         }
         let everyone = change.rights.role(community.cast())?.rights();
-        let asked = new.permissions;
-        if let Some(asked) = asked {
-            check_held(change.base()?, Chat::NONE, asked)?;
-        }
+        let asked = new.rights(Permissions::NONE);
+        check_held(change.base()?, Permissions::NONE, asked)?;
         let mut row = RoleRow {
             id: self.ids.next()?,
             community_id: community,
@@ -50,7 +64,8 @@ impl Communities {
             position: 1,
             colour: 0,
             flags: 0,
-            chat: asked.unwrap_or(everyone).to_stored(),
+            chat: new.permissions.unwrap_or(everyone.chat).to_stored(),
+            trade: asked.trade.to_stored(),
             bot_id: None,
         };
         apply(&mut row, &new);
@@ -75,12 +90,12 @@ impl Communities {
         change.rights.check_role_below(change.me()?, &before)?;
         let mut after = before.clone();
         apply(&mut after, &patch);
-        if let Some(permissions) = patch.permissions {
-            check_held(change.base()?, before.rights(), permissions)?;
-            after.chat = permissions.to_stored();
-        }
+        let wanted = patch.rights(before.rights());
+        check_held(change.base()?, before.rights(), wanted)?;
+        after.set_rights(wanted);
         let everyone_differs = RoleRow {
             chat: before.chat,
+            trade: before.trade,
             ..after.clone()
         } != before;
         if before.is_everyone() && everyone_differs {
@@ -209,7 +224,7 @@ pub(crate) async fn update(
     if roles::update_role(&change.tx, after).await? != 1 {
         return Err(Error::Broken("a role found under the lock is gone"));
     }
-    if after.chat != before.chat {
+    if after.rights() != before.rights() {
         change.raise_epoch()?;
     }
     tell_update(change, before, after)

@@ -4,8 +4,10 @@
 //! row ([`communities::lock_community`]), so no other statement needs one.
 
 pub(crate) mod audit;
+pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod communities;
+pub(crate) mod discovery;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod roles;
@@ -19,7 +21,9 @@ pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> = std::sync::LazyL
         channels::ALL,
         roles::ALL,
         members::ALL,
+        bans::ALL,
         invites::ALL,
+        discovery::ALL,
         audit::ALL,
     ]
     .concat()

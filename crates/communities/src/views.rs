@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use contracts::communities::{Channel, Snapshot};
 use contracts::identity::User;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Permissions};
 use kernel::{ChannelId, CommunityId, UserId};
 
 use crate::Communities;
@@ -27,7 +27,7 @@ pub(crate) struct View {
 
 impl View {
     /// The viewer's rights in a channel.
-    fn bits(&self, channel: ChannelId, at: jiff::Timestamp) -> Chat {
+    fn bits(&self, channel: ChannelId, at: jiff::Timestamp) -> Permissions {
         self.rights.in_channel(&self.own, self.of(channel), at)
     }
 

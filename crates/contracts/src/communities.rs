@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Overwrite, Permissions, Target, Trade};
 use kernel::{Caller, ChannelId, CommunityId, Failure, RoleId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,31 @@ pub struct OverwriteObject {
     pub allow: Chat,
     /// Rights taken.
     pub deny: Chat,
+    /// Rights of trade given.
+    #[serde(default)]
+    pub trade_allow: Trade,
+    /// Rights of trade taken.
+    #[serde(default)]
+    pub trade_deny: Trade,
+}
+
+impl From<&OverwriteObject> for Overwrite {
+    fn from(object: &OverwriteObject) -> Self {
+        Overwrite {
+            target: match object.kind {
+                0 => Target::Role(object.id.cast()),
+                _ => Target::Member(object.id.cast()),
+            },
+            allow: Permissions {
+                chat: object.allow,
+                trade: object.trade_allow,
+            },
+            deny: Permissions {
+                chat: object.deny,
+                trade: object.trade_deny,
+            },
+        }
+    }
 }
 
 /// A channel of a community in the dialect's form.
@@ -75,6 +100,9 @@ pub struct Role {
     pub name: String,
     /// Rights.
     pub permissions: Chat,
+    /// Rights of trade.
+    #[serde(default)]
+    pub trade_permissions: Trade,
     /// Order: higher acts on lower.
     pub position: i32,
     /// RGB, 0 = none.
@@ -85,6 +113,16 @@ pub struct Role {
     pub managed: bool,
     /// Whether everyone may mention it.
     pub mentionable: bool,
+}
+
+impl Role {
+    /// All rights it gives.
+    pub fn rights(&self) -> Permissions {
+        Permissions {
+            chat: self.permissions,
+            trade: self.trade_permissions,
+        }
+    }
 }
 
 /// A member in the dialect's form.
@@ -130,7 +168,7 @@ pub struct Guild {
     pub emojis: Vec<serde_json::Value>,
     /// Stickers; none yet.
     pub stickers: Vec<serde_json::Value>,
-    /// Dialect's feature names; none yet.
+    /// Dialect's feature names: `DISCOVERABLE` or none.
     pub features: Vec<String>,
     /// Verification level, 0 = none.
     pub verification_level: i32,
@@ -158,6 +196,9 @@ pub struct Guild {
     pub rules_channel_id: Option<ChannelId>,
     /// Description; none.
     pub description: Option<String>,
+    /// What it is about, for whoever looks for public communities.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// What a session needs to show one community to one viewer.
@@ -201,6 +242,11 @@ pub struct ChannelAccess {
     pub community: CommunityId,
     /// Rights in it; without VIEW_CHANNEL the channel is to be treated as unknown.
     pub chat: Chat,
+    /// Rights of trade in it.
+    pub trade: Trade,
+    /// Rights in those of its threads that everybody sees who sees the channel. In a private thread
+    /// they are for its members and for who may manage threads; others have none.
+    pub thread_chat: Chat,
     /// The member's class.
     pub class: i32,
     /// Epoch of rights it was computed at.
@@ -223,9 +269,9 @@ pub struct ClassRights {
     /// The class.
     pub class: i32,
     /// Rights in the community, before any channel speaks.
-    pub base: Chat,
+    pub base: Permissions,
     /// Rights in every channel.
-    pub channels: Vec<(ChannelId, Chat)>,
+    pub channels: Vec<(ChannelId, Permissions)>,
 }
 
 /// Rights of a whole community, compiled per class of roles.
@@ -242,7 +288,7 @@ pub struct Compiled {
     /// The classes.
     pub classes: Vec<ClassRights>,
     /// The few members whom overwrites name: rights in those channels.
-    pub members: Vec<(UserId, Vec<(ChannelId, Chat)>)>,
+    pub members: Vec<(UserId, Vec<(ChannelId, Permissions)>)>,
 }
 
 /// Which members to list.

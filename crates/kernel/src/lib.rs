@@ -30,6 +30,7 @@ pub mod rng;
 pub mod role;
 pub mod text;
 pub mod time;
+pub mod tr;
 
 pub use caller::{Caller, CallerKind, Once, STEP_UP_WINDOW};
 pub use check::Check;

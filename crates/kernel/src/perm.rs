@@ -1,190 +1,93 @@
 //! Rights in communities: bit sets and their evaluation. Pure.
 //!
 //! Positions and the order of evaluation are those of Discord's published permission reference, so
-//! that stock libraries compute the same answer.
+//! that stock libraries compute the same answer. Rights of trade are ours; they stand beside those
+//! of chat in roles and overwrites and are evaluated by the same order.
+
+mod bits;
 
 use std::fmt;
-use std::ops::{BitAnd, BitOr, Not};
-use std::str::FromStr;
+use std::ops::{BitAnd, BitOr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub use bits::{Chat, ChatBits, Family, Set, Trade, TradeBits};
 
 use crate::id::{CommunityId, RoleId, UserId};
 
-/// A set of chat rights; on the wire a decimal string.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Chat(u64);
+/// Rights of both families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Permissions {
+    /// Rights of chat.
+    pub chat: Chat,
+    /// Rights of trade.
+    pub trade: Trade,
+}
 
-impl Chat {
+impl Permissions {
     /// No right at all.
-    pub const NONE: Chat = Chat(0);
-    /// Make invites.
-    pub const CREATE_INVITE: Chat = Chat(1);
-    /// Kick members.
-    pub const KICK_MEMBERS: Chat = Chat(1 << 1);
-    /// Ban members.
-    pub const BAN_MEMBERS: Chat = Chat(1 << 2);
-    /// Everything, in every channel.
-    pub const ADMINISTRATOR: Chat = Chat(1 << 3);
-    /// Make, change and delete channels.
-    pub const MANAGE_CHANNELS: Chat = Chat(1 << 4);
-    /// Change the community, install applications.
-    pub const MANAGE_GUILD: Chat = Chat(1 << 5);
-    /// React to messages.
-    pub const ADD_REACTIONS: Chat = Chat(1 << 6);
-    /// Read what moderators did.
-    pub const VIEW_AUDIT_LOG: Chat = Chat(1 << 7);
-    /// See a channel, and learn that it exists.
-    pub const VIEW_CHANNEL: Chat = Chat(1 << 10);
-    /// Send messages.
-    pub const SEND_MESSAGES: Chat = Chat(1 << 11);
-    /// Have messages read aloud.
-    pub const SEND_TTS: Chat = Chat(1 << 12);
-    /// Delete and pin messages of others.
-    pub const MANAGE_MESSAGES: Chat = Chat(1 << 13);
-    /// Show embeds.
-    pub const EMBED_LINKS: Chat = Chat(1 << 14);
-    /// Attach files.
-    pub const ATTACH_FILES: Chat = Chat(1 << 15);
-    /// Read what was sent before.
-    pub const READ_HISTORY: Chat = Chat(1 << 16);
-    /// Mention everyone.
-    pub const MENTION_EVERYONE: Chat = Chat(1 << 17);
-    /// Take part in voice.
-    pub const CONNECT: Chat = Chat(1 << 20);
-    /// Speak in voice.
-    pub const SPEAK: Chat = Chat(1 << 21);
-    /// Change the own nickname.
-    pub const CHANGE_NICKNAME: Chat = Chat(1 << 26);
-    /// Change and give roles.
-    pub const MANAGE_ROLES: Chat = Chat(1 << 28);
-    /// Make and change webhooks.
-    pub const MANAGE_WEBHOOKS: Chat = Chat(1 << 29);
-    /// Send in threads.
-    pub const SEND_IN_THREADS: Chat = Chat(1 << 38);
-    /// Time members out.
-    pub const MODERATE_MEMBERS: Chat = Chat(1 << 40);
-    /// Every right of the dialect, positions 0 to 52.
-    pub const ALL: Chat = Chat((1 << 53) - 1);
+    pub const NONE: Permissions = Permissions {
+        chat: Chat::NONE,
+        trade: Trade::NONE,
+    };
+    /// Every right.
+    pub const ALL: Permissions = Permissions {
+        chat: Chat::ALL,
+        trade: Trade::ALL,
+    };
     /// What everyone may do in a new community.
-    pub const DEFAULT: Chat = Chat(
-        Self::CREATE_INVITE.0
-            | Self::ADD_REACTIONS.0
-            | Self::VIEW_CHANNEL.0
-            | Self::SEND_MESSAGES.0
-            | Self::EMBED_LINKS.0
-            | Self::ATTACH_FILES.0
-            | Self::READ_HISTORY.0
-            | Self::CONNECT.0
-            | Self::SPEAK.0
-            | Self::CHANGE_NICKNAME.0
-            | Self::SEND_IN_THREADS.0,
-    );
-    /// What a member in time-out keeps.
-    const TIMED_OUT: Chat = Chat(Self::VIEW_CHANNEL.0 | Self::READ_HISTORY.0);
-    /// What falls when sending is not allowed.
-    const NEEDS_SEND: Chat = Chat(
-        Self::SEND_TTS.0 | Self::EMBED_LINKS.0 | Self::ATTACH_FILES.0 | Self::MENTION_EVERYONE.0,
-    );
+    pub const DEFAULT: Permissions = Permissions {
+        chat: Chat::DEFAULT,
+        trade: Trade::DEFAULT,
+    };
+    /// What a member in time-out keeps: to see and to read.
+    pub const TIMED_OUT: Permissions = Permissions {
+        chat: Chat::TIMED_OUT,
+        trade: Trade::TIMED_OUT,
+    };
 
-    /// The set with these bits; unknown ones are dropped.
-    pub const fn from_bits(bits: u64) -> Chat {
-        Chat(bits & Self::ALL.0)
+    /// Whether these chat rights are in.
+    pub const fn has(self, chat: Chat) -> bool {
+        self.chat.has(chat)
     }
 
-    /// The bits as stored in a `bigint`.
-    pub fn to_stored(self) -> i64 {
-        i64::try_from(self.0).unwrap_or(0)
-    }
-
-    /// Reads a stored `bigint`.
-    pub fn from_stored(stored: i64) -> Chat {
-        Chat::from_bits(u64::try_from(stored).unwrap_or(0))
-    }
-
-    /// Whether all rights of `other` are in.
-    pub const fn has(self, other: Chat) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// This set without `other`.
-    pub const fn without(self, other: Chat) -> Chat {
-        Chat(self.0 & !other.0)
-    }
-}
-
-impl BitOr for Chat {
-    type Output = Chat;
-    fn bitor(self, other: Chat) -> Chat {
-        Chat(self.0 | other.0)
-    }
-}
-impl BitAnd for Chat {
-    type Output = Chat;
-    fn bitand(self, other: Chat) -> Chat {
-        Chat(self.0 & other.0)
-    }
-}
-impl Not for Chat {
-    type Output = Chat;
-    fn not(self) -> Chat {
-        Chat(!self.0 & Self::ALL.0)
-    }
-}
-impl fmt::Display for Chat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-impl fmt::Debug for Chat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Chat({:#x})", self.0)
-    }
-}
-impl FromStr for Chat {
-    type Err = std::num::ParseIntError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Chat::from_bits)
-    }
-}
-impl Serialize for Chat {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-impl<'de> Deserialize<'de> for Chat {
-    /// Takes a decimal string or a number.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Chat;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("permission bits as a decimal string")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Chat, E> {
-                text.parse().map_err(E::custom)
-            }
-            fn visit_u64<E: serde::de::Error>(self, bits: u64) -> Result<Chat, E> {
-                Ok(Chat::from_bits(bits))
-            }
+    /// These without `other`.
+    pub const fn without(self, other: Permissions) -> Permissions {
+        Permissions {
+            chat: self.chat.without(other.chat),
+            trade: self.trade.without(other.trade),
         }
-        deserializer.deserialize_any(Visitor)
     }
 }
-impl utoipa::PartialSchema for Chat {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        use utoipa::openapi::schema::{ObjectBuilder, Type};
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .pattern(Some("^[0-9]{1,20}$"))
-            .description(Some("Permission bits as a decimal string."))
-            .examples([serde_json::json!("3072")])
-            .into()
+
+impl From<Chat> for Permissions {
+    /// Rights of chat alone.
+    fn from(chat: Chat) -> Self {
+        Permissions {
+            chat,
+            trade: Trade::NONE,
+        }
     }
 }
-impl utoipa::ToSchema for Chat {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Permissions".into()
+impl BitOr for Permissions {
+    type Output = Permissions;
+    fn bitor(self, other: Permissions) -> Permissions {
+        Permissions {
+            chat: self.chat | other.chat,
+            trade: self.trade | other.trade,
+        }
+    }
+}
+impl BitAnd for Permissions {
+    type Output = Permissions;
+    fn bitand(self, other: Permissions) -> Permissions {
+        Permissions {
+            chat: self.chat & other.chat,
+            trade: self.trade & other.trade,
+        }
+    }
+}
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of chat and {} of trade", self.chat, self.trade)
     }
 }
 
@@ -203,9 +106,9 @@ pub struct Overwrite {
     /// Whom it speaks of.
     pub target: Target,
     /// Rights it gives.
-    pub allow: Chat,
+    pub allow: Permissions,
     /// Rights it takes.
-    pub deny: Chat,
+    pub deny: Permissions,
 }
 
 /// What decides a member's rights in one community, apart from the channel.
@@ -218,43 +121,98 @@ pub struct Standing<'a> {
     /// Whether the member owns the community.
     pub owner: bool,
     /// Rights of the everyone role.
-    pub everyone: Chat,
+    pub everyone: Permissions,
     /// The member's other roles and their rights.
-    pub roles: &'a [(RoleId, Chat)],
+    pub roles: &'a [(RoleId, Permissions)],
     /// Whether a time-out runs.
     pub timed_out: bool,
 }
 
+/// Where rights are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the channel itself.
+    Channel,
+    /// In a thread of it that everybody may see who sees the channel.
+    Thread,
+    /// In a thread of it that only its members see, and who may manage threads.
+    PrivateThread {
+        /// Whether the member is in the thread.
+        joined: bool,
+    },
+}
+
 /// Rights before any channel speaks.
-pub fn base(standing: &Standing<'_>) -> Chat {
+pub fn base(standing: &Standing<'_>) -> Permissions {
     if standing.owner {
-        return Chat::ALL;
+        return Permissions::ALL;
     }
     let bits = standing
         .roles
         .iter()
         .fold(standing.everyone, |bits, (_, role)| bits | *role);
     if bits.has(Chat::ADMINISTRATOR) {
-        Chat::ALL
+        Permissions::ALL
     } else {
         bits
     }
 }
 
 /// A member's rights in a channel with these overwrites.
+pub fn evaluate(standing: &Standing<'_>, overwrites: &[Overwrite]) -> Permissions {
+    evaluate_in(standing, overwrites, Place::Channel)
+}
+
+/// A member's rights in a channel with these overwrites, or in a thread of it.
 ///
 /// Order: owner, administrator, then everyone's overwrite, then all role denies, all role allows,
-/// the member's own; then what a missing VIEW or SEND takes along, then the time-out.
-pub fn evaluate(standing: &Standing<'_>, overwrites: &[Overwrite]) -> Chat {
-    let mut bits = base(standing);
-    if bits == Chat::ALL {
+/// the member's own; then what a missing VIEW takes along, what a thread changes, what a missing
+/// SEND takes along, then the time-out.
+pub fn evaluate_in(standing: &Standing<'_>, overwrites: &[Overwrite], place: Place) -> Permissions {
+    let bits = base(standing);
+    if bits.has(Chat::ADMINISTRATOR) {
         return bits;
     }
+    let bits = overwritten(standing, overwrites, bits);
+    if !bits.has(Chat::VIEW_CHANNEL) {
+        return Permissions::NONE;
+    }
+    let mut bits = match place {
+        Place::Channel => bits,
+        Place::PrivateThread { joined: false } if !bits.has(Chat::MANAGE_THREADS) => {
+            return Permissions::NONE;
+        }
+        Place::Thread | Place::PrivateThread { .. } => in_thread(bits),
+    };
+    if !bits.has(Chat::SEND_MESSAGES) {
+        bits = bits.without(Chat::NEEDS_SEND.into());
+    }
+    if standing.timed_out {
+        bits & Permissions::TIMED_OUT
+    } else {
+        bits
+    }
+}
+
+/// Who may send is another right in threads.
+fn in_thread(bits: Permissions) -> Permissions {
+    if bits.has(Chat::SEND_IN_THREADS) {
+        bits | Chat::SEND_MESSAGES.into()
+    } else {
+        bits.without(Chat::SEND_MESSAGES.into())
+    }
+}
+
+fn overwritten(
+    standing: &Standing<'_>,
+    overwrites: &[Overwrite],
+    mut bits: Permissions,
+) -> Permissions {
     let everyone = Target::Role(standing.community.cast());
     for o in overwrites.iter().filter(|o| o.target == everyone) {
         bits = bits.without(o.deny) | o.allow;
     }
-    let (mut allow, mut deny) = (Chat::NONE, Chat::NONE);
+    let (mut allow, mut deny) = (Permissions::NONE, Permissions::NONE);
     for o in overwrites.iter().filter(|o| o.target != everyone) {
         if standing
             .roles
@@ -272,17 +230,7 @@ pub fn evaluate(standing: &Standing<'_>, overwrites: &[Overwrite]) -> Chat {
     {
         bits = bits.without(o.deny) | o.allow;
     }
-    if !bits.has(Chat::VIEW_CHANNEL) {
-        return Chat::NONE;
-    }
-    if !bits.has(Chat::SEND_MESSAGES) {
-        bits = bits.without(Chat::NEEDS_SEND);
-    }
-    if standing.timed_out {
-        bits & Chat::TIMED_OUT
-    } else {
-        bits
-    }
+    bits
 }
 
 #[cfg(test)]
@@ -293,12 +241,12 @@ mod tests {
     const COMMUNITY: CommunityId = CommunityId::new(1);
     const USER: UserId = UserId::new(2);
 
-    fn standing(everyone: Chat, roles: &[(RoleId, Chat)]) -> Standing<'_> {
+    fn standing(everyone: impl Into<Permissions>, roles: &[(RoleId, Permissions)]) -> Standing<'_> {
         Standing {
             community: COMMUNITY,
             user: USER,
             owner: false,
-            everyone,
+            everyone: everyone.into(),
             roles,
             timed_out: false,
         }
@@ -307,8 +255,8 @@ mod tests {
     fn role(raw: i64, allow: Chat, deny: Chat) -> Overwrite {
         Overwrite {
             target: Target::Role(RoleId::new(raw)),
-            allow,
-            deny,
+            allow: allow.into(),
+            deny: deny.into(),
         }
     }
 
@@ -317,12 +265,15 @@ mod tests {
         let see = Chat::VIEW_CHANNEL;
         let send = Chat::SEND_MESSAGES;
         let all = see | send;
-        let roles = [(RoleId::new(9), Chat::NONE), (RoleId::new(8), Chat::NONE)];
+        let roles = [
+            (RoleId::new(9), Permissions::NONE),
+            (RoleId::new(8), Permissions::NONE),
+        ];
         let s = standing(all, &roles);
-        let member = |allow, deny| Overwrite {
+        let member = |allow: Chat, deny: Chat| Overwrite {
             target: Target::Member(USER),
-            allow,
-            deny,
+            allow: allow.into(),
+            deny: deny.into(),
         };
         let table: &[(&str, &[Overwrite], Chat)] = &[
             ("no overwrite", &[], all),
@@ -359,7 +310,7 @@ mod tests {
             ),
         ];
         for (name, overwrites, expected) in table {
-            assert_eq!(evaluate(&s, overwrites), *expected, "{name}");
+            assert_eq!(evaluate(&s, overwrites).chat, *expected, "{name}");
         }
     }
 
@@ -367,17 +318,23 @@ mod tests {
     fn owner_administrator_and_time_out() {
         let denied = [role(1, Chat::NONE, Chat::ALL)];
         let mut s = standing(Chat::NONE, &[]);
-        assert_eq!(evaluate(&s, &denied), Chat::NONE);
+        assert_eq!(evaluate(&s, &denied), Permissions::NONE);
         s.owner = true;
         s.timed_out = true;
-        assert_eq!(evaluate(&s, &denied), Chat::ALL);
-        let admin = [(RoleId::new(9), Chat::ADMINISTRATOR)];
-        assert_eq!(evaluate(&standing(Chat::NONE, &admin), &denied), Chat::ALL);
-        let mut timed_out = standing(Chat::DEFAULT, &[]);
+        assert_eq!(evaluate(&s, &denied), Permissions::ALL);
+        let admin = [(RoleId::new(9), Chat::ADMINISTRATOR.into())];
+        assert_eq!(
+            evaluate(&standing(Chat::NONE, &admin), &denied),
+            Permissions::ALL
+        );
+        let mut timed_out = standing(Permissions::ALL.without(Chat::ADMINISTRATOR.into()), &[]);
         timed_out.timed_out = true;
         assert_eq!(
             evaluate(&timed_out, &[]),
-            Chat::VIEW_CHANNEL | Chat::READ_HISTORY
+            Permissions {
+                chat: Chat::VIEW_CHANNEL | Chat::READ_HISTORY,
+                trade: Trade::from_bits(0b10_0000_0000_1111),
+            }
         );
     }
 
@@ -386,6 +343,64 @@ mod tests {
         let s = standing(Chat::DEFAULT, &[]);
         let bits = evaluate(&s, &[role(1, Chat::NONE, Chat::SEND_MESSAGES)]);
         assert!(!bits.has(Chat::EMBED_LINKS) && !bits.has(Chat::ATTACH_FILES));
+    }
+
+    #[test]
+    fn trade_follows_the_same_order_and_falls_with_sight() {
+        let trade = |bits| Permissions {
+            chat: Chat::NONE,
+            trade: bits,
+        };
+        let (see, bid) = (Trade::VIEW_PRICES, Trade::BID);
+        let on = |target, allow, deny| Overwrite {
+            target,
+            allow: trade(allow),
+            deny: trade(deny),
+        };
+        let everyone = Target::Role(COMMUNITY.cast());
+        let own = Target::Role(RoleId::new(9));
+        let all = Chat::VIEW_CHANNEL.into();
+        let roles = [(RoleId::new(9), trade(bid))];
+        let s = standing(trade(see) | all, &roles);
+        let none = Trade::NONE;
+        for (overwrites, expected) in [
+            (vec![], see | bid),
+            (vec![on(everyone, none, see | bid)], none),
+            (vec![on(everyone, none, see), on(own, see, bid)], see),
+            (
+                vec![on(own, none, bid), on(Target::Member(USER), bid, see)],
+                bid,
+            ),
+            (vec![role(1, Chat::NONE, Chat::VIEW_CHANNEL)], none),
+        ] {
+            assert_eq!(evaluate(&s, &overwrites).trade, expected, "{overwrites:?}");
+        }
+    }
+
+    #[test]
+    fn threads_ask_for_their_own_right_to_send_and_private_ones_for_membership() {
+        let chat = |bits: Chat, deny: Chat, place| {
+            let s = standing(bits, &[]);
+            evaluate_in(&s, &[role(1, Chat::NONE, deny)], place).chat
+        };
+        let talk = Chat::VIEW_CHANNEL | Chat::SEND_IN_THREADS | Chat::EMBED_LINKS;
+        let (out, within) = (
+            Place::PrivateThread { joined: false },
+            Place::PrivateThread { joined: true },
+        );
+        assert!(!chat(talk, Chat::NONE, Place::Channel).has(Chat::EMBED_LINKS));
+        let in_thread = chat(talk, Chat::NONE, Place::Thread);
+        assert_eq!(in_thread, talk | Chat::SEND_MESSAGES, "embeds come back");
+        let silent = chat(Chat::DEFAULT, Chat::SEND_IN_THREADS, Place::Thread);
+        assert!(!silent.has(Chat::SEND_MESSAGES) && !silent.has(Chat::EMBED_LINKS));
+        assert_eq!(chat(talk, Chat::NONE, out), Chat::NONE);
+        assert_eq!(chat(talk, Chat::NONE, within), in_thread);
+        assert_eq!(chat(talk, Chat::VIEW_CHANNEL, within), Chat::NONE);
+        let manager = talk | Chat::MANAGE_THREADS;
+        assert!(chat(manager, Chat::NONE, out).has(Chat::SEND_MESSAGES));
+        let mut owner = standing(Chat::NONE, &[]);
+        owner.owner = true;
+        assert_eq!(evaluate_in(&owner, &[], out), Permissions::ALL);
     }
 
     #[test]
@@ -404,16 +419,24 @@ mod tests {
         );
         assert_eq!(Chat::from_bits(u64::MAX), Chat::ALL);
         assert_eq!(Chat::from_stored(-1), Chat::NONE);
+        assert_eq!(Trade::from_bits(u64::MAX), Trade::ALL);
+        assert_eq!(Trade::ALL.to_stored(), (1 << 20) - 1);
+        assert_eq!(Chat::ALL.to_stored(), (1 << 53) - 1);
+        assert_eq!(
+            serde_json::from_str::<Trade>("\"1048576\"").unwrap(),
+            Trade::NONE,
+            "unknown rights are dropped"
+        );
     }
 
     proptest! {
         #[test]
         fn removing_a_role_never_adds_base_rights(everyone in any::<u64>(), roles in prop::collection::vec(any::<u64>(), 0..6)) {
             let all: Vec<_> = roles.iter().enumerate()
-                .map(|(i, bits)| (RoleId::new(10 + i64::try_from(i).unwrap()), Chat::from_bits(*bits))).collect();
+                .map(|(i, bits)| (RoleId::new(10 + i64::try_from(i).unwrap()), Chat::from_bits(*bits).into())).collect();
             let with = base(&standing(Chat::from_bits(everyone), &all));
             let fewer = all.get(1..).unwrap_or_default();
-            prop_assert!(with.has(base(&standing(Chat::from_bits(everyone), fewer))));
+            prop_assert!(with.has(base(&standing(Chat::from_bits(everyone), fewer)).chat));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use contracts::communities::Compiled;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Permissions};
 use kernel::{ChannelId, UserId};
 
 /// The part of a community's compiled rights that filters events.
@@ -17,6 +17,11 @@ pub(crate) struct View {
     classes: HashMap<i32, Class>,
     /// What overwrites for single members decide.
     members: HashMap<UserId, HashMap<ChannelId, Chat>>,
+}
+
+/// Events are filtered by rights of chat.
+fn chat((channel, rights): &(ChannelId, Permissions)) -> (ChannelId, Chat) {
+    (*channel, rights.chat)
 }
 
 /// What the members of a class may do.
@@ -37,9 +42,9 @@ impl View {
         for rights in &compiled.classes {
             let all = rights.channels.iter();
             view.channels.extend(all.map(|(channel, _)| *channel));
-            let seen = rights.channels.iter().copied();
+            let seen = rights.channels.iter().map(chat);
             let class = Class {
-                base: rights.base,
+                base: rights.base.chat,
                 // What is not seen lets nothing through, whatever else it has.
                 channels: seen
                     .filter(|(_, bits)| bits.has(Chat::VIEW_CHANNEL))
@@ -48,7 +53,8 @@ impl View {
             view.classes.insert(rights.class, class);
         }
         for (user, rights) in &compiled.members {
-            view.members.insert(*user, rights.iter().copied().collect());
+            view.members
+                .insert(*user, rights.iter().map(chat).collect());
         }
         view
     }
@@ -138,12 +144,12 @@ mod tests {
     use kernel::CommunityId;
 
     fn compiled(epoch: i32, class_1: Chat) -> Compiled {
-        let class = |class, base, in_6| ClassRights {
+        let class = |class, base: Chat, in_6: Chat| ClassRights {
             class,
-            base,
+            base: base.into(),
             channels: vec![
-                (ChannelId::new(5), Chat::VIEW_CHANNEL),
-                (ChannelId::new(6), in_6),
+                (ChannelId::new(5), Chat::VIEW_CHANNEL.into()),
+                (ChannelId::new(6), in_6.into()),
             ],
         };
         Compiled {
@@ -155,7 +161,10 @@ mod tests {
                 class(0, Chat::NONE, Chat::NONE),
                 class(1, Chat::BAN_MEMBERS, class_1),
             ],
-            members: vec![(UserId::new(12), vec![(ChannelId::new(5), Chat::NONE)])],
+            members: vec![(
+                UserId::new(12),
+                vec![(ChannelId::new(5), Permissions::NONE)],
+            )],
         }
     }
 

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use web_kit::{Caller, Json, NoContent, Once, Path, Query, Replayed, Result};
 
 use super::extract::{App, Why};
-use crate::requests::{CreateCommunity, UpdateCommunity};
+use crate::requests::{CreateCommunity, TransferOwnership, UpdateCommunity};
 use crate::{CommunityCard, Error};
 
 /// Whether counts are wanted.
@@ -83,6 +83,16 @@ pub(super) async fn update_community(
     Ok(Json(
         app.update_community(&caller, id, patch, reason).await?,
     ))
+}
+
+pub(super) async fn transfer_community(
+    State(app): App,
+    caller: Caller,
+    Path(id): Path<CommunityId>,
+    Why(reason): Why,
+    Json(to): Json<TransferOwnership>,
+) -> Result<Json<Guild>> {
+    Ok(Json(app.transfer_community(&caller, id, to, reason).await?))
 }
 
 pub(super) async fn delete_community(

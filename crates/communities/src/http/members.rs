@@ -6,8 +6,8 @@ use utoipa::IntoParams;
 use web_kit::{Caller, Json, NoContent, Path, Query, Result};
 
 use super::extract::{App, Why};
+use crate::Error;
 use crate::requests::UpdateMember;
-use crate::{Ban, Error};
 
 /// A page by user id.
 #[derive(Deserialize, IntoParams)]
@@ -33,7 +33,7 @@ pub(super) struct MemberSearch {
     limit: Option<i64>,
 }
 
-fn limit(asked: Option<i64>, default: u16) -> std::result::Result<u16, Error> {
+pub(super) fn limit(asked: Option<i64>, default: u16) -> std::result::Result<u16, Error> {
     match asked {
         None => Ok(default),
         Some(asked) if (1..=1_000).contains(&asked) => Ok(u16::try_from(asked).unwrap_or(default)),
@@ -147,45 +147,5 @@ pub(super) async fn remove_role(
 ) -> Result<NoContent> {
     app.remove_role(&caller, community, user, role, reason)
         .await?;
-    Ok(NoContent)
-}
-
-pub(super) async fn list_bans(
-    State(app): App,
-    caller: Caller,
-    Path(community): Path<CommunityId>,
-    Query(page): Query<MemberPage>,
-) -> Result<Json<Vec<Ban>>> {
-    let limit = limit(page.limit, 1_000)?;
-    Ok(Json(
-        app.list_bans(&caller, community, page.after, limit).await?,
-    ))
-}
-
-pub(super) async fn get_ban(
-    State(app): App,
-    caller: Caller,
-    Path((community, user)): Path<(CommunityId, UserId)>,
-) -> Result<Json<Ban>> {
-    Ok(Json(app.ban(&caller, community, user).await?))
-}
-
-pub(super) async fn ban_user(
-    State(app): App,
-    caller: Caller,
-    Path((community, user)): Path<(CommunityId, UserId)>,
-    Why(reason): Why,
-) -> Result<NoContent> {
-    app.ban_user(&caller, community, user, reason).await?;
-    Ok(NoContent)
-}
-
-pub(super) async fn unban_user(
-    State(app): App,
-    caller: Caller,
-    Path((community, user)): Path<(CommunityId, UserId)>,
-    Why(reason): Why,
-) -> Result<NoContent> {
-    app.unban_user(&caller, community, user, reason).await?;
     Ok(NoContent)
 }

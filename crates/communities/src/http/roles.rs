@@ -1,6 +1,10 @@
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use contracts::communities::Role;
 use kernel::{CommunityId, RoleId};
+use serde::Serialize;
+use utoipa::ToSchema;
 use web_kit::{Caller, Json, NoContent, Path, Result};
 
 use super::extract::{App, Why};
@@ -12,6 +16,19 @@ pub(super) async fn list_roles(
     Path(community): Path<CommunityId>,
 ) -> Result<Json<Vec<Role>>> {
     Ok(Json(app.list_roles(&caller, community).await?))
+}
+
+/// Role → how many members have it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = communities::RoleCounts, value_type = std::collections::HashMap<String, i64>)]
+pub(super) struct RoleCounts(BTreeMap<RoleId, i64>);
+
+pub(super) async fn count_members(
+    State(app): App,
+    caller: Caller,
+    Path(community): Path<CommunityId>,
+) -> Result<Json<RoleCounts>> {
+    Ok(Json(RoleCounts(app.role_counts(&caller, community).await?)))
 }
 
 pub(super) async fn create_role(

@@ -1,7 +1,7 @@
 //! What requests about channels ask for.
 
 use contracts::communities::{OverwriteObject, channel_kind};
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Trade};
 use kernel::{AnyId, ChannelId, Check};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -171,6 +171,12 @@ pub struct OverwriteRequest {
     /// Rights taken.
     #[serde(default)]
     pub deny: Option<Chat>,
+    /// Rights of trade given.
+    #[serde(default)]
+    pub trade_allow: Option<Trade>,
+    /// Rights of trade taken.
+    #[serde(default)]
+    pub trade_deny: Option<Trade>,
 }
 
 impl OverwriteRequest {
@@ -180,6 +186,8 @@ impl OverwriteRequest {
             kind: self.kind,
             allow: self.allow.unwrap_or_default(),
             deny: self.deny.unwrap_or_default(),
+            trade_allow: self.trade_allow.unwrap_or_default(),
+            trade_deny: self.trade_deny.unwrap_or_default(),
         }
     }
 }
@@ -198,6 +206,12 @@ pub struct PutOverwrite {
     /// Rights taken.
     #[serde(default)]
     pub deny: Option<Chat>,
+    /// Rights of trade given.
+    #[serde(default)]
+    pub trade_allow: Option<Trade>,
+    /// Rights of trade taken.
+    #[serde(default)]
+    pub trade_deny: Option<Trade>,
 }
 
 impl PutOverwrite {
@@ -205,13 +219,13 @@ impl PutOverwrite {
         let mut check = Check::default();
         check.range("/type", self.kind, 0, 1);
         check.done().map_err(Error::Invalid)?;
-        let Self { kind, allow, deny } = self;
-        let id = target;
         Ok(OverwriteRequest {
-            id,
-            kind,
-            allow,
-            deny,
+            id: target,
+            kind: self.kind,
+            allow: self.allow,
+            deny: self.deny,
+            trade_allow: self.trade_allow,
+            trade_deny: self.trade_deny,
         }
         .object())
     }

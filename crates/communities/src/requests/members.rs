@@ -1,8 +1,8 @@
 //! What requests about roles, members and invites ask for.
 
 use jiff::Timestamp;
-use kernel::perm::Chat;
-use kernel::{Check, RoleId};
+use kernel::perm::{Chat, Permissions, Trade};
+use kernel::{Check, RoleId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,6 +13,10 @@ use crate::error::{Error, Result};
 const MAX_INVITE_AGE_S: i64 = 604_800;
 /// Most uses of a counted invite.
 const MAX_INVITE_USES: i64 = 100;
+/// Most users banned at once.
+const MAX_BANS: usize = 200;
+/// Longest silence a prune can ask for, in days.
+const MAX_PRUNE_DAYS: i64 = 30;
 /// Longest time-out, in days.
 const MAX_TIMEOUT_DAYS: i64 = 28;
 
@@ -36,6 +40,8 @@ pub struct RoleRequest {
     pub name: Option<String>,
     /// Rights; everyone's by default.
     pub permissions: Option<Chat>,
+    /// Rights of trade; none by default.
+    pub trade_permissions: Option<Trade>,
     /// RGB, 0 = none.
     #[schema(minimum = 0, maximum = 16777215)]
     pub color: Option<i32>,
@@ -48,6 +54,14 @@ pub struct RoleRequest {
 }
 
 impl RoleRequest {
+    /// What it asks for, over what is there.
+    pub(crate) fn rights(&self, before: Permissions) -> Permissions {
+        Permissions {
+            chat: self.permissions.unwrap_or(before.chat),
+            trade: self.trade_permissions.unwrap_or(before.trade),
+        }
+    }
+
     pub(crate) fn checked(mut self) -> Result<Self> {
         let mut check = Check::default();
         if let Some(name) = &self.name {
@@ -134,6 +148,82 @@ impl UpdateMember {
             }
         }
         check.done().map_err(Error::Invalid).map(|()| self)
+    }
+}
+
+/// Users to ban at once.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[schema(as = communities::BulkBanRequest)]
+pub struct BulkBanRequest {
+    /// Who; 1 to 200.
+    #[schema(min_items = 1, max_items = 200)]
+    pub user_ids: Vec<UserId>,
+}
+
+impl BulkBanRequest {
+    pub(crate) fn checked(self) -> Result<Vec<UserId>> {
+        let mut check = Check::default();
+        let mut users = self.user_ids;
+        if users.is_empty() || users.len() > MAX_BANS {
+            check.refuse("/user_ids", "OUT_OF_RANGE", format!("1 to {MAX_BANS}"));
+        }
+        users.sort_unstable();
+        users.dedup();
+        check.done().map_err(Error::Invalid).map(|()| users)
+    }
+}
+
+/// Which members a prune removes.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = communities::PruneRequest)]
+pub struct PruneRequest {
+    /// Days without a message, 1 to 30; 7 when absent.
+    #[schema(minimum = 1, maximum = 30)]
+    pub days: Option<i32>,
+    /// Whether the answer says how many; yes when absent.
+    pub compute_prune_count: Option<bool>,
+    /// Roles whose members are removed as well.
+    #[schema(max_items = 250)]
+    pub include_roles: Option<Vec<RoleId>>,
+    /// Why, for the audit log; the header of that name goes first.
+    #[schema(format = "line", max_length = 512)]
+    pub reason: Option<String>,
+}
+
+/// A prune that may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PruneRules {
+    pub(crate) days: u16,
+    pub(crate) counted: bool,
+    /// Ascending.
+    pub(crate) roles: Vec<RoleId>,
+    pub(crate) reason: Option<String>,
+}
+
+impl PruneRequest {
+    pub(crate) fn checked(self, most_roles: usize) -> Result<PruneRules> {
+        let mut check = Check::default();
+        let days = self.days.unwrap_or(7);
+        check.range("/days", days, 1, MAX_PRUNE_DAYS);
+        let mut roles = self.include_roles.unwrap_or_default();
+        if roles.len() > most_roles {
+            check.refuse(
+                "/include_roles",
+                "TOO_LONG",
+                format!("at most {most_roles}"),
+            );
+        }
+        roles.sort_unstable();
+        roles.dedup();
+        let reason = self.reason.map(|text| check.text("/reason", &text, 0, 512));
+        check.done().map_err(Error::Invalid)?;
+        Ok(PruneRules {
+            days: u16::try_from(days).unwrap_or(7),
+            counted: self.compute_prune_count.unwrap_or(true),
+            roles,
+            reason: reason.filter(|text| !text.is_empty()),
+        })
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &PUT_OVERWRITES,
     &DELETE_OVERWRITES,
     &DELETE_OVERWRITES_OF_ROLE,
-    &NAMES_MEMBER,
+    &NAMES_MEMBERS,
     &PURGE_CHANNELS,
 ];
 
@@ -176,7 +176,8 @@ pub(crate) async fn delete_channel(
 
 const LIST_OVERWRITES: Sql = Sql::new(
     "communities.list_overwrites",
-    "SELECT o.channel_id, o.target_kind, o.target_id, o.chat_allow, o.chat_deny
+    "SELECT o.channel_id, o.target_kind, o.target_id, o.chat_allow, o.chat_deny,
+       o.trade_allow, o.trade_deny
      FROM communities.channels c
      JOIN communities.overwrites o ON o.channel_id = c.id
      WHERE c.community_id = ANY($1)
@@ -194,7 +195,7 @@ pub(crate) async fn list_overwrites(
 
 const LIST_OVERWRITES_OF_CHANNELS: Sql = Sql::new(
     "communities.list_overwrites_of_channels",
-    "SELECT channel_id, target_kind, target_id, chat_allow, chat_deny
+    "SELECT channel_id, target_kind, target_id, chat_allow, chat_deny, trade_allow, trade_deny
      FROM communities.overwrites
      WHERE channel_id = ANY($1)
      ORDER BY channel_id, target_kind, target_id",
@@ -213,11 +214,14 @@ pub(crate) async fn list_overwrites_of_channels(
 
 const PUT_OVERWRITES: Sql = Sql::new(
     "communities.put_overwrites",
-    "INSERT INTO communities.overwrites AS o (channel_id, target_kind, target_id, chat_allow, chat_deny)
-     SELECT $1, t.kind, t.id, t.allow, t.deny
-     FROM unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS t (kind, id, allow, deny)
+    "INSERT INTO communities.overwrites AS o
+       (channel_id, target_kind, target_id, chat_allow, chat_deny, trade_allow, trade_deny)
+     SELECT $1, t.kind, t.id, t.allow, t.deny, t.trade_allow, t.trade_deny
+     FROM unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+       AS t (kind, id, allow, deny, trade_allow, trade_deny)
      ON CONFLICT (channel_id, target_kind, target_id)
-     DO UPDATE SET chat_allow = excluded.chat_allow, chat_deny = excluded.chat_deny",
+     DO UPDATE SET chat_allow = excluded.chat_allow, chat_deny = excluded.chat_deny,
+       trade_allow = excluded.trade_allow, trade_deny = excluded.trade_deny",
 );
 
 /// Adds or replaces; the targets differ from each other.
@@ -230,12 +234,16 @@ pub(crate) async fn put_overwrites(
     let targets: Vec<AnyId> = rows.iter().map(|row| row.target_id).collect();
     let allows: Vec<i64> = rows.iter().map(|row| row.chat_allow).collect();
     let denies: Vec<i64> = rows.iter().map(|row| row.chat_deny).collect();
+    let trade_allows: Vec<i64> = rows.iter().map(|row| row.trade_allow).collect();
+    let trade_denies: Vec<i64> = rows.iter().map(|row| row.trade_deny).collect();
     PUT_OVERWRITES
         .bind(&channel)
         .bind(&kinds)
         .bind(&targets)
         .bind(&allows)
         .bind(&denies)
+        .bind(&trade_allows)
+        .bind(&trade_denies)
         .execute(tx)
         .await
         .map(drop)
@@ -269,21 +277,21 @@ pub(crate) async fn delete_overwrites_of_role(tx: &Tx, role: RoleId) -> Result<u
     DELETE_OVERWRITES_OF_ROLE.bind(&role).execute(tx).await
 }
 
-const NAMES_MEMBER: Sql = Sql::new(
-    "communities.overwrites_name_member",
+const NAMES_MEMBERS: Sql = Sql::new(
+    "communities.overwrites_name_members",
     "SELECT EXISTS (
        SELECT FROM communities.overwrites o
        JOIN communities.channels c ON c.id = o.channel_id
-       WHERE o.target_kind = 1 AND o.target_id = $2 AND c.community_id = $1)",
+       WHERE o.target_kind = 1 AND o.target_id = ANY($2) AND c.community_id = $1)",
 );
 
-/// Whether any overwrite of the community speaks of the user; by index overwrites_target.
-pub(crate) async fn overwrites_name_member(
+/// Whether any overwrite of the community speaks of one of the users; by index overwrites_target.
+pub(crate) async fn overwrites_name_members(
     tx: &Tx,
     community: CommunityId,
-    user: UserId,
+    users: &[UserId],
 ) -> Result<bool> {
-    NAMES_MEMBER.bind(&community).bind(&user).scalar(tx).await
+    NAMES_MEMBERS.bind(&community).bind(&users).scalar(tx).await
 }
 
 const PURGE_CHANNELS: Sql = Sql::new(

@@ -2,7 +2,9 @@
 
 use db::{FromRow, Result, Source, Sql, Tx};
 use jiff::Timestamp;
+use kernel::perm::Permissions;
 use kernel::{AnyId, ChannelId, CommunityId, RoleId, UserId};
+use serde_json::Value;
 
 use crate::model::{CommunityRow, CommunitySettings};
 
@@ -54,8 +56,8 @@ const INSERT_COMMUNITY: Sql = Sql::new(
        VALUES ($1, $2, $3, $4, 1, 1, 1)
        RETURNING id, owner_id),
      everyone AS (
-       INSERT INTO communities.roles (id, community_id, name, position, chat)
-       SELECT id, id, '@everyone', 0, $5 FROM community),
+       INSERT INTO communities.roles (id, community_id, name, position, chat, trade)
+       SELECT id, id, '@everyone', 0, $5, $9 FROM community),
      class AS (
        INSERT INTO communities.role_classes (community_id, id, role_ids)
        SELECT id, 0, '{}'::bigint[] FROM community),
@@ -72,7 +74,7 @@ pub(crate) struct NewCommunityRows<'a> {
     pub(crate) owner: UserId,
     pub(crate) name: &'a str,
     pub(crate) settings: &'a CommunitySettings,
-    pub(crate) everyone_chat: i64,
+    pub(crate) everyone: Permissions,
     pub(crate) at: Timestamp,
     pub(crate) channel: ChannelId,
     pub(crate) channel_name: &'a str,
@@ -85,10 +87,11 @@ pub(crate) async fn insert_community(tx: &Tx, new: NewCommunityRows<'_>) -> Resu
         .bind(&new.owner)
         .bind(&new.name)
         .bind(&new.settings.stored())
-        .bind(&new.everyone_chat)
+        .bind(&new.everyone.chat.to_stored())
         .bind(&new.at)
         .bind(&new.channel)
         .bind(&new.channel_name)
+        .bind(&new.everyone.trade.to_stored())
         .execute(tx)
         .await
         .map(drop)
@@ -235,13 +238,14 @@ pub(crate) struct OwnRow {
     pub(crate) id: CommunityId,
     pub(crate) name: String,
     pub(crate) icon: Option<String>,
+    pub(crate) settings: Value,
     pub(crate) owner_id: UserId,
     pub(crate) chats: Vec<i64>,
 }
 
 const LIST_OWN: Sql = Sql::new(
     "communities.list_own_communities",
-    "SELECT c.id, c.name, c.icon, c.owner_id,
+    "SELECT c.id, c.name, c.icon, c.settings, c.owner_id,
        ARRAY(SELECT r.chat FROM communities.roles r
          WHERE r.community_id = c.id AND (r.id = c.id OR r.id = ANY(k.role_ids))) AS chats
      FROM communities.members m
@@ -302,20 +306,27 @@ pub(crate) struct AccessRow {
     pub(crate) timeout_until: Option<Timestamp>,
     pub(crate) role_ids: Vec<RoleId>,
     pub(crate) everyone: i64,
+    pub(crate) everyone_trade: i64,
     pub(crate) role_chats: Vec<i64>,
+    pub(crate) role_trades: Vec<i64>,
     pub(crate) target_kinds: Vec<i16>,
     pub(crate) target_ids: Vec<AnyId>,
     pub(crate) allows: Vec<i64>,
     pub(crate) denies: Vec<i64>,
+    pub(crate) trade_allows: Vec<i64>,
+    pub(crate) trade_denies: Vec<i64>,
 }
 
 const LIST_ACCESS: Sql = Sql::new(
     "communities.list_access",
     "SELECT ch.id, ch.kind, ch.community_id, ch.slowmode_s, c.owner_id, c.perm_epoch,
        m.class, m.nick, m.joined_at, m.timeout_until, k.role_ids, e.chat AS everyone,
+       e.trade AS everyone_trade,
        ARRAY(SELECT r.chat FROM communities.roles r
          WHERE r.id = ANY(k.role_ids) ORDER BY r.id) AS role_chats,
-       o.target_kinds, o.target_ids, o.allows, o.denies
+       ARRAY(SELECT r.trade FROM communities.roles r
+         WHERE r.id = ANY(k.role_ids) ORDER BY r.id) AS role_trades,
+       o.target_kinds, o.target_ids, o.allows, o.denies, o.trade_allows, o.trade_denies
      FROM communities.channels ch
      JOIN communities.communities c ON c.id = ch.community_id AND c.deleted_at IS NULL
      JOIN communities.members m ON m.community_id = ch.community_id AND m.user_id = $1
@@ -325,7 +336,9 @@ const LIST_ACCESS: Sql = Sql::new(
        SELECT coalesce(array_agg(w.target_kind), '{}') AS target_kinds,
          coalesce(array_agg(w.target_id), '{}') AS target_ids,
          coalesce(array_agg(w.chat_allow), '{}') AS allows,
-         coalesce(array_agg(w.chat_deny), '{}') AS denies
+         coalesce(array_agg(w.chat_deny), '{}') AS denies,
+         coalesce(array_agg(w.trade_allow), '{}') AS trade_allows,
+         coalesce(array_agg(w.trade_deny), '{}') AS trade_denies
        FROM communities.overwrites w
        WHERE w.channel_id = ch.id
          AND CASE w.target_kind WHEN 0
@@ -335,7 +348,7 @@ const LIST_ACCESS: Sql = Sql::new(
 )
 .returning::<AccessRow>();
 
-/// By the primary keys; `role_ids` is ascending, so that `role_chats` stands beside it.
+/// By the primary keys; `role_ids` is ascending, so that `role_chats` and `role_trades` stand beside it.
 pub(crate) async fn list_access(
     source: impl Source,
     user: UserId,

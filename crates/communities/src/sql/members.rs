@@ -1,8 +1,8 @@
-//! Members and bans.
+//! Members.
 
-use db::{FromRow, Result, Source, Sql, Tx};
+use db::{Result, Source, Sql, Tx};
 use jiff::Timestamp;
-use kernel::{CommunityId, UserId};
+use kernel::{CommunityId, RoleId, UserId};
 
 use super::channels::NamedRow;
 use crate::model::MemberRow;
@@ -18,11 +18,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &LIST_NAMED,
     &INSERT_MEMBER,
     &UPDATE_MEMBER,
-    &DELETE_MEMBER,
-    &FIND_BAN,
-    &LIST_BANS,
-    &INSERT_BAN,
-    &DELETE_BAN,
+    &DELETE_MEMBERS,
+    &NOTE_MESSAGE,
+    &COUNT_INACTIVE,
+    &LIST_INACTIVE,
 ];
 
 const FIND_MEMBER: Sql = Sql::new(
@@ -203,94 +202,109 @@ pub(crate) async fn update_member(tx: &Tx, row: &MemberRow) -> Result<u64> {
         .await
 }
 
-const DELETE_MEMBER: Sql = Sql::new(
-    "communities.delete_member",
-    "DELETE FROM communities.members WHERE community_id = $1 AND user_id = $2",
+const DELETE_MEMBERS: Sql = Sql::new(
+    "communities.delete_members",
+    "DELETE FROM communities.members WHERE community_id = $1 AND user_id = ANY($2)",
 );
 
-pub(crate) async fn delete_member(tx: &Tx, community: CommunityId, user: UserId) -> Result<u64> {
-    DELETE_MEMBER.bind(&community).bind(&user).execute(tx).await
-}
-
-/// Somebody who may not come back.
-#[derive(FromRow)]
-pub(crate) struct BanRow {
-    pub(crate) user_id: UserId,
-    pub(crate) reason: Option<String>,
-}
-
-const FIND_BAN: Sql = Sql::new(
-    "communities.find_ban",
-    "SELECT user_id, reason FROM communities.bans WHERE community_id = $1 AND user_id = $2",
-)
-.returning::<BanRow>();
-
-pub(crate) async fn find_ban(
-    source: impl Source,
+pub(crate) async fn delete_members(
+    tx: &Tx,
     community: CommunityId,
-    user: UserId,
-) -> Result<Option<BanRow>> {
-    FIND_BAN.bind(&community).bind(&user).optional(source).await
-}
-
-const LIST_BANS: Sql = Sql::new(
-    "communities.list_bans",
-    "SELECT user_id, reason
-     FROM communities.bans
-     WHERE community_id = $1 AND user_id > $2
-     ORDER BY user_id
-     LIMIT $3",
-)
-.returning::<BanRow>();
-
-/// By the primary key.
-pub(crate) async fn list_bans(
-    source: impl Source,
-    community: CommunityId,
-    after: UserId,
-    limit: i64,
-) -> Result<Vec<BanRow>> {
-    LIST_BANS
+    users: &[UserId],
+) -> Result<u64> {
+    DELETE_MEMBERS
         .bind(&community)
-        .bind(&after)
-        .bind(&limit)
-        .all(source)
+        .bind(&users)
+        .execute(tx)
         .await
 }
 
-const INSERT_BAN: Sql = Sql::new(
-    "communities.insert_ban",
-    "INSERT INTO communities.bans (community_id, user_id, actor_id, reason, created_at)
-     VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT (community_id, user_id) DO NOTHING",
+const NOTE_MESSAGE: Sql = Sql::new(
+    "communities.note_message",
+    "UPDATE communities.members
+     SET wrote_at = $3
+     WHERE community_id = $1 AND user_id = $2
+       AND (wrote_at IS NULL OR wrote_at < $3::timestamptz - interval '1 hour')",
 );
 
-/// 0 when the user was banned before.
-pub(crate) async fn insert_ban(
+/// Who wrote, and when; not more often than each hour, because every message asks for it.
+pub(crate) async fn note_message(
     tx: &Tx,
     community: CommunityId,
     user: UserId,
-    actor: UserId,
-    reason: Option<&str>,
     at: Timestamp,
 ) -> Result<u64> {
-    INSERT_BAN
+    NOTE_MESSAGE
         .bind(&community)
         .bind(&user)
-        .bind(&actor)
-        .bind(&reason)
         .bind(&at)
         .execute(tx)
         .await
 }
 
-const DELETE_BAN: Sql = Sql::new(
-    "communities.delete_ban",
-    "DELETE FROM communities.bans WHERE community_id = $1 AND user_id = $2",
+/// Members who neither joined nor wrote since a moment and have no roles but these.
+#[derive(Clone, Copy)]
+pub(crate) struct Inactive<'a> {
+    pub(crate) community: CommunityId,
+    pub(crate) since: Timestamp,
+    pub(crate) roles: &'a [RoleId],
+    /// Never this one, nor the owner.
+    pub(crate) but: UserId,
+}
+
+const COUNT_INACTIVE: Sql = Sql::new(
+    "communities.count_inactive",
+    "SELECT count(*)
+     FROM communities.members m
+     JOIN communities.communities c ON c.id = m.community_id
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.community_id = $1
+       AND greatest(m.joined_at, m.wrote_at) < $2
+       AND k.role_ids <@ $3
+       AND m.user_id <> $4 AND m.user_id <> c.owner_id",
 );
 
-pub(crate) async fn delete_ban(tx: &Tx, community: CommunityId, user: UserId) -> Result<u64> {
-    DELETE_BAN.bind(&community).bind(&user).execute(tx).await
+/// Walks the community's part of the primary key.
+pub(crate) async fn count_inactive(source: impl Source, wanted: Inactive<'_>) -> Result<i64> {
+    COUNT_INACTIVE
+        .bind(&wanted.community)
+        .bind(&wanted.since)
+        .bind(&wanted.roles)
+        .bind(&wanted.but)
+        .scalar(source)
+        .await
+}
+
+const LIST_INACTIVE: Sql = Sql::new(
+    "communities.list_inactive",
+    "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
+       k.role_ids
+     FROM communities.members m
+     JOIN communities.communities c ON c.id = m.community_id
+     JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+     WHERE m.community_id = $1
+       AND greatest(m.joined_at, m.wrote_at) < $2
+       AND k.role_ids <@ $3
+       AND m.user_id <> $4 AND m.user_id <> c.owner_id
+     ORDER BY m.user_id
+     LIMIT $5",
+)
+.returning::<MemberRow>();
+
+/// By user id.
+pub(crate) async fn list_inactive(
+    source: impl Source,
+    wanted: Inactive<'_>,
+    limit: i64,
+) -> Result<Vec<MemberRow>> {
+    LIST_INACTIVE
+        .bind(&wanted.community)
+        .bind(&wanted.since)
+        .bind(&wanted.roles)
+        .bind(&wanted.but)
+        .bind(&limit)
+        .all(source)
+        .await
 }
 
 // By the index on user_id.

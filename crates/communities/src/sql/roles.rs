@@ -15,7 +15,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &LIST_CLASSES,
     &FIND_CLASS,
     &INSERT_CLASS,
-    &DELETE_EMPTY_CLASS,
+    &DELETE_EMPTY_CLASSES,
+    &COUNT_MEMBERS,
     &MERGE_MEMBERS,
     &DELETE_MERGED_CLASSES,
     &SHRINK_CLASSES,
@@ -23,7 +24,7 @@ pub(crate) const ALL: &[&Sql] = &[
 
 const LIST_ROLES: Sql = Sql::new(
     "communities.list_roles",
-    "SELECT id, community_id, name, position, colour, flags, chat,
+    "SELECT id, community_id, name, position, colour, flags, chat, trade,
        (rule ->> 'bot_id')::bigint AS bot_id
      FROM communities.roles
      WHERE community_id = ANY($1)
@@ -41,8 +42,8 @@ pub(crate) async fn list_roles(
 
 const INSERT_ROLE: Sql = Sql::new(
     "communities.insert_role",
-    "INSERT INTO communities.roles (id, community_id, name, position, colour, flags, chat, rule)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    "INSERT INTO communities.roles (id, community_id, name, position, colour, flags, chat, trade, rule)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 );
 
 pub(crate) async fn insert_role(tx: &Tx, row: &RoleRow) -> Result<()> {
@@ -55,6 +56,7 @@ pub(crate) async fn insert_role(tx: &Tx, row: &RoleRow) -> Result<()> {
         .bind(&row.colour)
         .bind(&row.flags)
         .bind(&row.chat)
+        .bind(&row.trade)
         .bind(&rule)
         .execute(tx)
         .await
@@ -64,7 +66,7 @@ pub(crate) async fn insert_role(tx: &Tx, row: &RoleRow) -> Result<()> {
 const UPDATE_ROLE: Sql = Sql::new(
     "communities.update_role",
     "UPDATE communities.roles
-     SET name = $3, colour = $4, flags = $5, chat = $6, version = version + 1
+     SET name = $3, colour = $4, flags = $5, chat = $6, trade = $7, version = version + 1
      WHERE community_id = $1 AND id = $2",
 );
 
@@ -76,6 +78,7 @@ pub(crate) async fn update_role(tx: &Tx, row: &RoleRow) -> Result<u64> {
         .bind(&row.colour)
         .bind(&row.flags)
         .bind(&row.chat)
+        .bind(&row.trade)
         .execute(tx)
         .await
 }
@@ -167,21 +170,56 @@ pub(crate) async fn insert_class(
         .map(drop)
 }
 
-const DELETE_EMPTY_CLASS: Sql = Sql::new(
-    "communities.delete_empty_class",
+const DELETE_EMPTY_CLASSES: Sql = Sql::new(
+    "communities.delete_empty_classes",
     "DELETE FROM communities.role_classes k
-     WHERE k.community_id = $1 AND k.id = $2 AND k.id <> 0
+     WHERE k.community_id = $1 AND k.id = ANY($2) AND k.id <> 0
        AND NOT EXISTS (
-         SELECT FROM communities.members m WHERE m.community_id = $1 AND m.class = $2)",
+         SELECT FROM communities.members m WHERE m.community_id = $1 AND m.class = k.id)",
 );
 
-/// Drops a class nobody has any more; by index members_class.
-pub(crate) async fn delete_empty_class(tx: &Tx, community: CommunityId, id: i32) -> Result<u64> {
-    DELETE_EMPTY_CLASS
+/// Drops those of these classes that nobody has any more; by index members_class.
+pub(crate) async fn delete_empty_classes(
+    tx: &Tx,
+    community: CommunityId,
+    ids: &[i32],
+) -> Result<u64> {
+    DELETE_EMPTY_CLASSES
         .bind(&community)
-        .bind(&id)
+        .bind(&ids)
         .execute(tx)
         .await
+}
+
+/// How many members have a role.
+#[derive(FromRow)]
+pub(crate) struct CountRow {
+    pub(crate) role_id: RoleId,
+    pub(crate) members: i64,
+}
+
+const COUNT_MEMBERS: Sql = Sql::new(
+    "communities.count_members_by_role",
+    "SELECT r.id AS role_id, coalesce(sum(held.members), 0)::bigint AS members
+     FROM communities.roles r
+     LEFT JOIN (
+       SELECT unnest(k.role_ids) AS role_id, count(*) AS members
+       FROM communities.members m
+       JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
+       WHERE m.community_id = $1
+       GROUP BY 1) held ON held.role_id = r.id
+     WHERE r.community_id = $1 AND r.id <> $1
+     GROUP BY r.id
+     ORDER BY r.id",
+)
+.returning::<CountRow>();
+
+/// Of every role but everyone's; by index members_class.
+pub(crate) async fn count_members_by_role(
+    source: impl Source,
+    community: CommunityId,
+) -> Result<Vec<CountRow>> {
+    COUNT_MEMBERS.bind(&community).all(source).await
 }
 
 /// A member who came into another class.

@@ -70,7 +70,7 @@ async fn access_compiled_and_snapshots_agree_for_everybody() {
             let bits = if user == OWNER {
                 Chat::ALL
             } else {
-                named.or(classed).unwrap().1
+                named.or(classed).unwrap().1.chat
             };
             assert_eq!(found.chat, bits, "{user} {channel}");
             assert_eq!(found.chat.has(Chat::VIEW_CHANNEL), sees, "{user} {channel}");

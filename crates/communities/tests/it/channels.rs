@@ -38,6 +38,8 @@ async fn channels_are_made_under_categories_and_told_with_a_new_epoch() {
           "allow": "0",
           "deny": "2048",
           "id": "[id]",
+          "trade_allow": "0",
+          "trade_deny": "0",
           "type": 0
         }
       ],

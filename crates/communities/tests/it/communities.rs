@@ -39,13 +39,15 @@ async fn a_new_community_has_everyone_general_and_its_owner() {
           "mentionable": false,
           "name": "@everyone",
           "permissions": "274948279361",
-          "position": 0
+          "position": 0,
+          "trade_permissions": "3"
         }
       ],
       "rules_channel_id": null,
       "stickers": [],
       "system_channel_flags": 0,
       "system_channel_id": null,
+      "tags": [],
       "verification_level": 0
     }
     "#);
@@ -316,9 +318,14 @@ async fn only_the_owner_hands_over_and_then_is_a_member_like_others() {
             FORBIDDEN,
         )
         .await;
+    let stale = world.call(OWNER, "PATCH", &path, json!({"owner_id": MEMBER}));
+    assert_eq!(stale.await.status, 403, "the login must be fresh");
+    let handed = format!("{path}/owner");
+    let stale = world.call(OWNER, "PUT", &handed, json!({"owner_id": MEMBER}));
+    assert_eq!(stale.await.status, 403, "here too");
     world
         .fails(
-            OWNER,
+            world.fresh(OWNER),
             "PATCH",
             &path,
             json!({"owner_id": STRANGER}),
@@ -327,7 +334,7 @@ async fn only_the_owner_hands_over_and_then_is_a_member_like_others() {
         .await;
     world
         .fails(
-            OWNER,
+            world.fresh(OWNER),
             "PATCH",
             &path,
             json!({"owner_id": UserId::new(77)}),
@@ -335,10 +342,19 @@ async fn only_the_owner_hands_over_and_then_is_a_member_like_others() {
         )
         .await;
     world
-        .fails(OWNER, "PATCH", &path, json!({"owner_id": BOT}), INVALID)
+        .fails(
+            world.fresh(OWNER),
+            "PUT",
+            &handed,
+            json!({"owner_id": BOT}),
+            INVALID,
+        )
         .await;
     let before = world.numbers(community).await;
-    let after = world.patch(OWNER, &path, json!({"owner_id": MEMBER})).await;
+    let owner = world.fresh(OWNER);
+    let after = world
+        .ok(owner, "PUT", &handed, json!({"owner_id": MEMBER}), 200)
+        .await;
     assert_eq!(after["owner_id"], json!(MEMBER));
     assert_eq!(
         world.numbers(community).await.perm_epoch,

@@ -7,7 +7,10 @@ use db::{Db, FromRow, Sql};
 use infra::fanout::{
     Body, Control, Deliveries, Dispatch, Fanout as _, Follower, LocalFanout, Topic, Version,
 };
-use kernel::{ChannelId, CommunityId, Ids, ManualClock, RoleId, SeededRng, UserId, WorkerSlot};
+use kernel::{
+    Caller, ChannelId, Clock as _, CommunityId, DeviceId, Event, EventId, Ids, ManualClock, RoleId,
+    SeededRng, UserId, WorkerSlot,
+};
 use serde_json::{Value, json};
 use testkit::TestDb;
 use testkit::fakes::FakeIdentity;
@@ -130,7 +133,7 @@ impl World {
     /// Calls and expects a status.
     pub(crate) async fn ok(
         &self,
-        who: UserId,
+        who: impl Into<Credential>,
         method: &str,
         path: &str,
         body: Value,
@@ -144,7 +147,7 @@ impl World {
     /// Calls and expects a status and the dialect's number.
     pub(crate) async fn fails(
         &self,
-        who: UserId,
+        who: impl Into<Credential>,
         method: &str,
         path: &str,
         body: Value,
@@ -162,33 +165,56 @@ impl World {
         reply.json
     }
 
+    /// Somebody who proved just now who they are.
+    pub(crate) fn fresh(&self, user: UserId) -> Caller {
+        let device = DeviceId::new(user.get());
+        Caller::user(user, device, vec!["pwd".to_owned()], self.clock.now())
+    }
+
+    /// Hands an event of the bus to whoever subscribed to its kind.
+    pub(crate) async fn bring(&self, kind: &str, key: i64, data: Value) {
+        let event = Event {
+            id: EventId::new(key.wrapping_add(self.clock.now().as_microsecond())),
+            kind: kind.to_owned(),
+            at: self.clock.now(),
+            actor: None,
+            tenant: None,
+            key: key.to_string(),
+            data,
+        };
+        let consumers = communities::module(&self.app).consumers;
+        for consumer in consumers.iter().filter(|c| c.kinds.contains(&kind)) {
+            consumer.handler.handle(&event).await.unwrap();
+        }
+    }
+
     /// GET, 200.
-    pub(crate) async fn get(&self, who: UserId, path: &str) -> Value {
+    pub(crate) async fn get(&self, who: impl Into<Credential>, path: &str) -> Value {
         self.ok(who, "GET", path, NONE, 200).await
     }
 
     /// POST, 200.
-    pub(crate) async fn post(&self, who: UserId, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, who: impl Into<Credential>, path: &str, body: Value) -> Value {
         self.ok(who, "POST", path, body, 200).await
     }
 
     /// POST, 201.
-    pub(crate) async fn make(&self, who: UserId, path: &str, body: Value) -> Value {
+    pub(crate) async fn make(&self, who: impl Into<Credential>, path: &str, body: Value) -> Value {
         self.ok(who, "POST", path, body, 201).await
     }
 
     /// PATCH, 200.
-    pub(crate) async fn patch(&self, who: UserId, path: &str, body: Value) -> Value {
+    pub(crate) async fn patch(&self, who: impl Into<Credential>, path: &str, body: Value) -> Value {
         self.ok(who, "PATCH", path, body, 200).await
     }
 
     /// PUT, 204.
-    pub(crate) async fn put(&self, who: UserId, path: &str, body: Value) {
+    pub(crate) async fn put(&self, who: impl Into<Credential>, path: &str, body: Value) {
         self.ok(who, "PUT", path, body, 204).await;
     }
 
     /// DELETE, 204.
-    pub(crate) async fn delete(&self, who: UserId, path: &str) {
+    pub(crate) async fn delete(&self, who: impl Into<Credential>, path: &str) {
         self.ok(who, "DELETE", path, NONE, 204).await;
     }
 

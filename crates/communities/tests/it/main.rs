@@ -11,9 +11,13 @@ mod channels;
 #[cfg(test)]
 mod communities;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod invites;
+#[cfg(test)]
+mod many;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
@@ -24,3 +28,5 @@ mod personal_data;
 mod roles;
 #[cfg(test)]
 mod statements;
+#[cfg(test)]
+mod trade;

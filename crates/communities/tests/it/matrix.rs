@@ -13,6 +13,7 @@ POST   /guilds                                              named  201        ow
 GET    /guilds/{guild_id}                                   -      404/10004  200
 PATCH  /guilds/{guild_id}                                   named  404/10004  403
 DELETE /guilds/{guild_id}                                   -      404/10004  403
+PUT    /guilds/{guild_id}/owner                             owner  404/10004  403
 GET    /users/@me/guilds                                    -      200        own
 GET    /guilds/{guild_id}/channels                          -      404/10004  200
 POST   /guilds/{guild_id}/channels                          named  404/10004  403
@@ -22,6 +23,7 @@ DELETE /channels/{channel_id}                               -      404/10003  40
 PUT    /channels/{channel_id}/permissions/{target_id}       named  404/10003  403
 DELETE /channels/{channel_id}/permissions/{target_id}       -      404/10003  403
 GET    /guilds/{guild_id}/roles                             -      404/10004  200
+GET    /guilds/{guild_id}/roles/member-counts               -      404/10004  200
 POST   /guilds/{guild_id}/roles                             named  404/10004  403
 PATCH  /guilds/{guild_id}/roles                             moves  404/10004  403
 PATCH  /guilds/{guild_id}/roles/{role_id}                   named  404/10004  403
@@ -39,8 +41,14 @@ GET    /guilds/{guild_id}/bans                              -      404/10004  40
 GET    /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
 PUT    /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
 DELETE /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
+POST   /guilds/{guild_id}/bulk-ban                          users  404/10004  403
+GET    /guilds/{guild_id}/prune                             -      404/10004  403
+POST   /guilds/{guild_id}/prune                             -      404/10004  403
 POST   /channels/{channel_id}/invites                       empty  404/10003  403
 GET    /channels/{channel_id}/invites                       -      404/10003  403
+GET    /discoverable-guilds                                 -      200        200
+GET    /guilds/{guild_id}/preview                           -      404/10004  200
+PUT    /guilds/{guild_id}/members/@me                       -      404/10004  200
 GET    /guilds/{guild_id}/invites                           -      404/10004  403
 GET    /guilds/{guild_id}/audit-logs                        -      404/10004  403
 DELETE /invites/{code}                                      -      404/10006  403
@@ -92,6 +100,8 @@ impl Scene {
             "empty" => json!({}),
             "named" => json!({"name": "Name", "type": 0}),
             "nick" => json!({"nick": "n"}),
+            "owner" => json!({"owner_id": MEMBER}),
+            "users" => json!({"user_ids": [STRANGER]}),
             "moves" => json!([{"id": self.path("{role_id}"), "position": 2}]),
             other => panic!("no body {other}"),
         }
@@ -106,12 +116,17 @@ impl Scene {
         let told = (nobody.status.as_u16(), nobody.json["code"].as_u64());
         assert_eq!(told, (401, Some(0)), "{row:?} without a token");
         if member != "own" {
-            let reply = self.world.call(MEMBER, method, &path, body.clone()).await;
+            let member_now = self.world.fresh(MEMBER);
+            let reply = self
+                .world
+                .call(member_now, method, &path, body.clone())
+                .await;
             assert_eq!(reply.status.as_str(), member, "{row:?}: {:?}", reply.json);
             let number = (member == "403").then_some(50013);
             assert_eq!(reply.json["code"].as_u64(), number, "{row:?}");
         }
-        let reply = self.world.call(STRANGER, method, &path, body).await;
+        let stranger_now = self.world.fresh(STRANGER);
+        let reply = self.world.call(stranger_now, method, &path, body).await;
         let told = match reply.json["code"]
             .as_u64()
             .filter(|_| !reply.status.is_success())

@@ -21,6 +21,8 @@ const FILL: &str = "
     VALUES (2, 7777777001, 5, 'Ayşe was loud', now()), (1, 9, 7777777001, NULL, now());
     INSERT INTO communities.invites (code, community_id, channel_id, inviter_id, created_at)
     VALUES ('c', 1, 11, 7777777001, now());
+    INSERT INTO communities.discoverable (community_id, language, words, member_count, listed_at)
+    VALUES (1, 'tr', '', 2, now());
     INSERT INTO communities.emojis (id, community_id, name, creator_id, media_id) VALUES (1, 1, 'cat', 7777777001, 1);
     INSERT INTO communities.automod_rules (id, community_id, creator_id, name, event_kind, trigger_kind)
     VALUES (1, 1, 7777777001, 'no', 1, 1);

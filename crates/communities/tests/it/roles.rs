@@ -29,7 +29,8 @@ async fn a_role_is_made_below_all_others() {
       "mentionable": true,
       "name": "Team",
       "permissions": "2",
-      "position": 1
+      "position": 1,
+      "trade_permissions": "0"
     }
     "#);
     let numbers = world.numbers(community).await;

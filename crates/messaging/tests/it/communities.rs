@@ -92,6 +92,7 @@ impl Rights {
             id: RoleId::new(id),
             name: "rol".to_owned(),
             permissions: Chat::NONE,
+            trade_permissions: kernel::perm::Trade::NONE,
             position: 1,
             color: 0,
             hoist: false,
@@ -275,5 +276,6 @@ fn guild(id: CommunityId, roles: Vec<Role>) -> Guild {
         system_channel_flags: 0,
         rules_channel_id: None,
         description: None,
+        tags: Vec::new(),
     }
 }

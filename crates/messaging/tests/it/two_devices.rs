@@ -154,6 +154,8 @@ impl Sequence {
             community,
             joined_at,
             chat: Chat::ALL,
+            trade: kernel::perm::Trade::NONE,
+            thread_chat: Chat::ALL,
             ..access(room)
         };
         w.rights.put(ANA, rights(kernel::Clock::now(&*w.clock)));

@@ -305,6 +305,8 @@ pub(crate) fn access(channel: ChannelId) -> ChannelAccess {
         kind: 0,
         community: COMMUNITY,
         chat: Chat::DEFAULT,
+        trade: kernel::perm::Trade::NONE,
+        thread_chat: Chat::DEFAULT,
         class: 1,
         epoch: 5,
         slowmode_s: 0,

@@ -36,8 +36,8 @@ async fn sight_lost_stops_events_and_sight_gained_brings_the_channel() -> Result
     mehmet.expect("MESSAGE_CREATE").await?;
     let hide = Overwrite {
         target: Target::Role(COMMUNITY.cast()),
-        allow: Chat::NONE,
-        deny: Chat::VIEW_CHANNEL,
+        allow: Chat::NONE.into(),
+        deny: Chat::VIEW_CHANNEL.into(),
     };
     world
         .communities

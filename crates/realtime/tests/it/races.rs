@@ -29,13 +29,13 @@ async fn half_identified(
 fn hide(allow: Option<RoleId>) -> Vec<Overwrite> {
     let everyone = Overwrite {
         target: Target::Role(COMMUNITY.cast()),
-        allow: Chat::NONE,
-        deny: Chat::VIEW_CHANNEL,
+        allow: Chat::NONE.into(),
+        deny: Chat::VIEW_CHANNEL.into(),
     };
     let role = allow.map(|role| Overwrite {
         target: Target::Role(role),
-        allow: Chat::VIEW_CHANNEL,
-        deny: Chat::NONE,
+        allow: Chat::VIEW_CHANNEL.into(),
+        deny: Chat::NONE.into(),
     });
     std::iter::once(everyone).chain(role).collect()
 }

@@ -11,7 +11,8 @@ use contracts::communities::{
 use contracts::identity::User;
 use jiff::Timestamp;
 use kernel::failure::{FORBIDDEN, NOT_FOUND, UNAVAILABLE};
-use kernel::perm::{Chat, Overwrite, Standing, Target, base, evaluate};
+use kernel::perm::{Chat, Overwrite, Permissions, Place, Standing, Target};
+use kernel::perm::{Trade, base, evaluate, evaluate_in};
 use kernel::{ChannelId, CommunityId, Failure, RoleId, UserId};
 
 /// As many channels or communities as the real one takes.
@@ -99,14 +100,7 @@ impl FakeCommunities {
             let overwrites = channel
                 .permission_overwrites
                 .iter()
-                .map(|object| Overwrite {
-                    target: match object.kind {
-                        0 => Target::Role(object.id.cast()),
-                        _ => Target::Member(object.id.cast()),
-                    },
-                    allow: object.allow,
-                    deny: object.deny,
-                })
+                .map(Overwrite::from)
                 .collect();
             community.overwrites.insert(channel.id, overwrites);
             community.channels.insert(channel.id, channel.clone());
@@ -266,6 +260,7 @@ fn guild(id: CommunityId, name: &str, owner_id: UserId, everyone: Role) -> Guild
         system_channel_flags: 0,
         rules_channel_id: None,
         description: None,
+        tags: Vec::new(),
     }
 }
 
@@ -274,6 +269,7 @@ fn role(id: RoleId, name: &str, permissions: Chat, position: i32) -> Role {
         id,
         name: name.to_owned(),
         permissions,
+        trade_permissions: Trade::NONE,
         position,
         color: 0,
         hoist: false,
@@ -283,19 +279,19 @@ fn role(id: RoleId, name: &str, permissions: Chat, position: i32) -> Role {
 }
 
 impl Community {
-    fn rights(&self, roles: &[RoleId]) -> Vec<(RoleId, Chat)> {
+    fn rights(&self, roles: &[RoleId]) -> Vec<(RoleId, Permissions)> {
         self.guild
             .roles
             .iter()
             .filter(|role| roles.contains(&role.id))
-            .map(|role| (role.id, role.permissions))
+            .map(|role| (role.id, role.rights()))
             .collect()
     }
 
     fn standing<'a>(
         &self,
         user: UserId,
-        roles: &'a [(RoleId, Chat)],
+        roles: &'a [(RoleId, Permissions)],
         timeout: Option<Timestamp>,
     ) -> Standing<'a> {
         let everyone = self.guild.id.cast();
@@ -308,7 +304,7 @@ impl Community {
                 .roles
                 .iter()
                 .find(|role| role.id == everyone)
-                .map_or(Chat::NONE, |role| role.permissions),
+                .map_or(Permissions::NONE, Role::rights),
             roles,
             timed_out: timeout.is_some(),
         }
@@ -319,10 +315,11 @@ impl Community {
     }
 
     /// A fake has no clock: a time-out runs as long as one is set.
-    fn bits(&self, user: UserId, member: &Member, channel: ChannelId) -> Chat {
+    fn bits(&self, user: UserId, member: &Member, channel: ChannelId, place: Place) -> Permissions {
         let roles = self.rights(&member.roles);
         let timeout = member.communication_disabled_until;
-        evaluate(&self.standing(user, &roles, timeout), self.of(channel))
+        let standing = self.standing(user, &roles, timeout);
+        evaluate_in(&standing, self.of(channel), place)
     }
 
     fn class(&self, roles: &[RoleId]) -> i32 {
@@ -334,11 +331,14 @@ impl Community {
 
     fn access(&self, user: UserId, channel: &Channel) -> Option<ChannelAccess> {
         let member = &self.members.get(&user)?.member;
+        let here = self.bits(user, member, channel.id, Place::Channel);
         Some(ChannelAccess {
             channel: channel.id,
             kind: channel.kind,
             community: self.guild.id,
-            chat: self.bits(user, member, channel.id),
+            chat: here.chat,
+            trade: here.trade,
+            thread_chat: self.bits(user, member, channel.id, Place::Thread).chat,
             class: self.class(&member.roles),
             epoch: self.epoch,
             slowmode_s: channel.rate_limit_per_user,
@@ -360,7 +360,7 @@ impl Community {
                 channels: self.channels.keys().map(in_channel).collect(),
             }
         };
-        let named = |user: UserId, member: &Member| -> Vec<(ChannelId, Chat)> {
+        let named = |user: UserId, member: &Member| -> Vec<(ChannelId, Permissions)> {
             let roles = self.rights(&member.roles);
             let standing = self.standing(user, &roles, None);
             self.channels
@@ -390,7 +390,10 @@ impl Community {
 
     fn snapshot(&self, viewer: UserId) -> Option<Snapshot> {
         let own = self.members.get(&viewer)?.member.clone();
-        let see = |channel: &&Channel| self.bits(viewer, &own, channel.id).has(Chat::VIEW_CHANNEL);
+        let see = |channel: &&Channel| {
+            self.bits(viewer, &own, channel.id, Place::Channel)
+                .has(Chat::VIEW_CHANNEL)
+        };
         Some(Snapshot {
             guild: self.guild.clone(),
             channels: self.channels.values().filter(see).cloned().collect(),
