@@ -17,8 +17,10 @@ use crate::fail::{BODY_BROKEN, BODY_TIMEOUT, BODY_TOO_LARGE, Fail, UNSUPPORTED_T
 use crate::render::is_dialect;
 
 mod json;
+mod reason;
 
 use json::{deserialize, field_error};
+pub use reason::AuditReason;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
