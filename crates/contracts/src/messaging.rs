@@ -7,13 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::User;
 
+mod forwards;
 mod reactions;
 
+pub use forwards::{MessageSnapshot, SnapshotMessage};
 pub use reactions::{CountDetails, PartialEmoji, Reaction};
 
-/// Which message a reply answers.
+/// Which message a reply answers, a forward shows, or a message of the system tells of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MessageReference {
+    /// 1 = forward; absent otherwise.
+    #[serde(rename = "type", default, skip_serializing_if = "is_zero")]
+    pub kind: i32,
     /// The message.
     pub message_id: MessageId,
     /// Its channel; the reply's own when absent.
@@ -25,6 +30,14 @@ pub struct MessageReference {
     /// Whether a missing message fails the request (default) or makes it a plain message.
     #[serde(default = "yes", skip_serializing)]
     pub fail_if_not_exists: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(kind: &i32) -> bool {
+    *kind == 0
 }
 
 fn yes() -> bool {
@@ -99,6 +112,9 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub referenced_message: Option<Option<Box<Message>>>,
+    /// What a forward shows: one message, as it was when it was forwarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_snapshots: Option<Vec<MessageSnapshot>>,
     /// Gap-free number in its channel, from 1.
     pub seq: i64,
     /// Number of the change that made or last changed it, in its channel.

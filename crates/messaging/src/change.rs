@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use db::Tx;
 use jiff::Timestamp;
-use kernel::{AnyId, ChannelId, Event, EventId, MessageId, UserId};
+use kernel::{AnyId, ChannelId, CommunityId, Event, EventId, MessageId, UserId};
 use serde_json::Value;
 
 use crate::Messaging;
@@ -68,6 +68,27 @@ impl Messaging {
     }
 }
 
+/// How often a change is worked out anew from the stored message, because others changed the same
+/// message at once: the new state is written only over the one it was worked out from.
+pub(crate) struct Tries(u32);
+
+impl Default for Tries {
+    fn default() -> Self {
+        Tries(5)
+    }
+}
+
+impl Tries {
+    /// The outcome of a try; none when there is another one.
+    pub(crate) fn settle<T>(&mut self, outcome: Result<T, Error>) -> Option<Result<T, Error>> {
+        self.0 = self.0.saturating_sub(1);
+        match outcome {
+            Err(Error::Stale) if self.0 > 0 => None,
+            settled => Some(settled),
+        }
+    }
+}
+
 /// What became of a change: what happened, in the order of `ev`; nothing when all was so before.
 pub(crate) type Changed = Result<Vec<Happened>, Error>;
 
@@ -114,6 +135,12 @@ impl<'a> Desk<'a> {
         counters.map_or(0, |row| row.last_ev.saturating_add(1))
     }
 
+    /// The community that the channel belongs to.
+    pub(crate) fn community(&self) -> Option<CommunityId> {
+        let counters = self.ledger.counters.get(self.at);
+        counters.and_then(|row| row.community_id)
+    }
+
     /// Notes what happened.
     pub(crate) fn happened(&mut self, what: Happening) -> Result<(), Error> {
         let ev = self.next_ev();
@@ -151,7 +178,7 @@ impl<'a> Desk<'a> {
         let counters = self.ledger.counters.get(self.at);
         let data = MessageEvent {
             channel_id: self.planned.channel,
-            community_id: counters.and_then(|row| row.community_id),
+            community_id: self.community(),
             id,
             author_id,
             seq,

@@ -1,19 +1,21 @@
 //! Making the row to store and the object to show out of what was sent.
 
-use contracts::messaging::{Message, MessageReference};
+use contracts::messaging::Message;
 use kernel::perm::Chat;
 use kernel::{MessageId, RoleId, UserId};
 
 use crate::Messaging;
 use crate::error::Error;
+use crate::forwards::HAS_SNAPSHOT;
 use crate::live::Audience;
 use crate::log::NewRow;
 use crate::marks::Marks;
 use crate::mentions::{self, AllowedMentions, Mentions};
 use crate::model::{self, Body, NewMessage};
 use crate::places::Place;
+use crate::sql::MessageRow;
 use crate::users::Cards;
-use crate::webhooks::author_of;
+use crate::view;
 use crate::writer::Append;
 
 /// Text and body of a message to be shown, with the cards of whom it names.
@@ -45,6 +47,7 @@ impl Messaging {
             mention_everyone: found.everyone,
             tts: new.tts && place.rights.has(Chat::SEND_TTS),
             voice: new.voice.clone(),
+            forwarded: new.forwarded.clone(),
         };
         let marks = self.marks(author, place, &body, &cards).await?;
         Ok(Composed { body, cards, marks })
@@ -130,54 +133,70 @@ impl Messaging {
             } else {
                 model::PLAIN
             },
-            flags: new.flags,
+            flags: match new.forwarded {
+                Some(_) => new.flags | HAS_SNAPSHOT,
+                None => new.flags,
+            },
             reply_to,
             content: Some(new.content.clone()).filter(|content| !content.is_empty()),
             body: body.stored()?,
             expires_at: None,
             marks,
         };
-        let message = Message {
-            id,
-            channel_id: place.channel,
-            guild_id: None,
-            author: author_of(author, body.voice.as_ref(), &cards),
-            webhook_id: body.voice.as_ref().map(|_| author.cast()),
-            avatar_url: body
-                .voice
-                .as_ref()
-                .and_then(|voice| voice.avatar_url.clone()),
-            member: None,
-            content: new.content.clone(),
-            timestamp: id.made_at(),
-            edited_timestamp: None,
-            tts: body.tts,
-            mention_everyone: body.mention_everyone,
-            mentions: body.mentions.iter().map(|user| cards.get(*user)).collect(),
-            mention_roles: body.mention_roles,
-            attachments: Vec::new(),
-            embeds: body.embeds,
-            components: body.components,
-            reactions: Some(Vec::new()),
-            pinned: false,
-            kind: row.kind,
-            flags: row.flags,
-            nonce: new.nonce.as_ref().map(|nonce| nonce.shown.clone()),
-            message_reference: reply_to.map(|message_id| MessageReference {
-                message_id,
-                channel_id: Some(place.channel),
-                guild_id: place.community(),
-                fail_if_not_exists: true,
-            }),
-            referenced_message: answered.map(|answered| Some(Box::new(answered))),
-            seq: 0,
-            ev: 0,
-        };
+        let mut message = view::object(unnumbered(&row), body, place.community(), &cards);
+        message.reactions = Some(Vec::new());
+        message.nonce = new.nonce.as_ref().map(|nonce| nonce.shown.clone());
+        message.referenced_message = answered.map(|answered| Some(Box::new(answered)));
         Ok(Append {
             row,
             message,
             audience: Audience::of(place, author),
         })
+    }
+
+    /// Makes the message by which the system tells of a change: its row, and as it is shown.
+    pub(crate) async fn said(
+        &self,
+        author: UserId,
+        place: &Place,
+        kind: i16,
+        about: Option<MessageId>,
+        body: Body,
+    ) -> Result<(NewRow, Message), Error> {
+        let cards = self.cards(&[author]).await?;
+        let row = NewRow {
+            channel: place.channel,
+            id: self.ids.next()?,
+            author,
+            nonce: None,
+            kind,
+            flags: 0,
+            reply_to: about,
+            content: None,
+            body: body.stored()?,
+            expires_at: None,
+            marks: self.marks(author, place, &body, &cards).await?,
+        };
+        let mut message = view::object(unnumbered(&row), body, place.community(), &cards);
+        message.reactions = Some(Vec::new());
+        Ok((row, message))
+    }
+}
+
+/// The row of a message that is not stored yet, without its body.
+fn unnumbered(row: &NewRow) -> MessageRow {
+    MessageRow {
+        channel_id: row.channel,
+        id: row.id,
+        seq: 0,
+        ev: 0,
+        author_id: row.author,
+        kind: row.kind,
+        flags: row.flags,
+        reply_to: row.reply_to,
+        content: row.content.clone(),
+        body: None,
+        edited_at: None,
     }
 }
 

@@ -6,19 +6,16 @@ use kernel::perm::Chat;
 use kernel::{Caller, ChannelId, MessageId, UserId};
 
 use crate::Messaging;
-use crate::change::{Change, Desk};
+use crate::change::{Change, Desk, Tries};
 use crate::compose::rich;
 use crate::error::Error;
 use crate::events::MESSAGE_UPDATED;
 use crate::happening::{Happening, Named};
 use crate::marks::Marks;
-use crate::model::{Body, Edit};
+use crate::model::{self, Body, Edit};
 use crate::places::Place;
 use crate::sql::{self, EditRow, MessageRow};
 use crate::writer::Alter;
-
-/// How often an edit is computed anew when others edit the same message at once.
-const EDIT_TRIES: u32 = 5;
 
 #[async_trait]
 impl Change for EditRow {
@@ -65,21 +62,17 @@ impl Messaging {
         id: MessageId,
         edit: Edit,
     ) -> Result<Message, Error> {
-        // The new state is computed from the stored one and written only over that: whoever loses
-        // against another edit computes again.
-        for _ in 0..EDIT_TRIES {
+        let mut tries = Tries::default();
+        loop {
             let row = self.row(place.channel, id).await?;
             if row.author_id != author {
                 return Err(Error::NotAuthor);
             }
             let alter = self.prepare_edit(place, row, &edit).await?;
-            match self.writers.alter(alter).await {
-                Ok(shown) => return shown.into_iter().next().ok_or(Error::Stale),
-                Err(Error::Stale) => {}
-                Err(error) => return Err(error),
+            if let Some(done) = tries.settle(self.writers.alter(alter).await) {
+                return done?.into_iter().next().ok_or(Error::Stale);
             }
         }
-        Err(Error::Stale)
     }
 
     /// Works an edit into the stored message.
@@ -91,6 +84,9 @@ impl Messaging {
     ) -> Result<Alter, Error> {
         let (author, expected_ev) = (row.author_id, row.ev);
         let old = Body::read(row.body.clone())?;
+        if !model::is_from_people(row.kind) || old.forwarded.is_some() {
+            return Err(Error::SystemMessage);
+        }
         let called = Marks::named(&old);
         let content = edit
             .content

@@ -53,6 +53,18 @@ pub enum Error {
     /// The message has as many different emoji as it may have.
     #[error("add another emoji to a message that is full of them")]
     TooManyReactions,
+    /// The channel has as many pins as it may have.
+    #[error("pin another message in a channel that is full of pins")]
+    TooManyPins,
+    /// The system wrote it, or it shows what somebody else wrote.
+    #[error("change or show a message that is not its author's own words")]
+    SystemMessage,
+    /// Fewer than two or more than a hundred messages.
+    #[error("delete too few or too many messages at once")]
+    WrongCount,
+    /// One of the messages is older than fourteen days.
+    #[error("delete an old message together with others")]
+    TooOld,
     /// Files cannot be sent yet.
     #[error("accept an upload")]
     UploadsComeLater,
@@ -119,6 +131,18 @@ kernel::error_rows! {
     TOO_MANY_REACTIONS, Invalid, 30010,
         "Maximum number of reactions reached (20)",
         "En fazla tepki sayısına ulaşıldı (20)";
+    TOO_MANY_PINS, Invalid, 30003,
+        "Maximum number of pins reached for the channel (250)",
+        "Kanalda en fazla sabitleme sayısına ulaşıldı (250)";
+    SYSTEM_MESSAGE, Invalid, 50021,
+        "Cannot execute action on a system message",
+        "Bu işlem bir sistem mesajında yapılamaz";
+    WRONG_COUNT_TO_DELETE, Invalid, 50016,
+        "Provided too few or too many messages to delete; must be 2 to 100",
+        "Silinecek mesaj sayısı 2 ile 100 arasında olmalı";
+    TOO_OLD_TO_DELETE, Invalid, 50034,
+        "A message provided was too old to bulk delete (14 days)",
+        "Toplu silinemeyecek kadar eski bir mesaj var (14 gün)";
     UPLOADS_COME_LATER, UnsupportedType, 50035,
         "files cannot be sent yet; uploads come later, send application/json without attachments",
         "henüz dosya gönderilemiyor; yüklemeler sonra gelecek, eksiz application/json gönderin";
@@ -140,6 +164,10 @@ impl Error {
             Error::SlowMode(_) => &SLOW_MODE,
             Error::UnknownEmoji => &UNKNOWN_EMOJI,
             Error::TooManyReactions => &TOO_MANY_REACTIONS,
+            Error::TooManyPins => &TOO_MANY_PINS,
+            Error::SystemMessage => &SYSTEM_MESSAGE,
+            Error::WrongCount => &WRONG_COUNT_TO_DELETE,
+            Error::TooOld => &TOO_OLD_TO_DELETE,
             Error::Invalid(_) => &INVALID_REQUEST,
             Error::UploadsComeLater => &UPLOADS_COME_LATER,
             Error::Overloaded | Error::Stale => &UNAVAILABLE,

@@ -20,6 +20,10 @@ pub const MESSAGE_UPDATED: &str = "messaging.message_updated.v1";
 /// A message was deleted. `{channel_id, community_id?, id, author_id, seq, ev}`
 pub const MESSAGE_DELETED: &str = "messaging.message_deleted.v1";
 
+/// Somebody deleted many messages at once. `{channel_id, community_id?, ids, reason?}`; each message
+/// has an event of its own besides. The event's actor did it.
+pub const MESSAGES_BULK_DELETED: &str = "messaging.messages_bulk_deleted.v1";
+
 /// Nothing is left of a user here but an id. The key is the user.
 pub const USER_ERASED: &str = "messaging.user_erased.v1";
 
@@ -28,6 +32,7 @@ pub const EVENTS: &[&str] = &[
     MESSAGE_CREATED,
     MESSAGE_UPDATED,
     MESSAGE_DELETED,
+    MESSAGES_BULK_DELETED,
     USER_ERASED,
 ];
 
@@ -42,6 +47,17 @@ pub(crate) struct MessageEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seq: Option<i64>,
     pub(crate) ev: i64,
+}
+
+/// The data of many messages deleted at once.
+#[derive(Debug, Serialize)]
+pub(crate) struct BulkDeletion<'a> {
+    pub(crate) channel_id: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) community_id: Option<CommunityId>,
+    pub(crate) ids: Vec<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'a str>,
 }
 
 const CHANNEL_CREATED: &str = "communities.channel_created.v1";

@@ -3,6 +3,7 @@
 //! The stored form names things and never holds their text, so that a deletion leaves nothing
 //! behind in it.
 
+use jiff::Timestamp;
 use kernel::{MessageId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +33,10 @@ pub(crate) enum Happening {
     ReactionsCleared(Named),
     /// A message lost all reactions with one emoji.
     EmojiCleared(NamedEmoji),
+    /// A pin came or went.
+    PinsMoved(PinsMoved),
+    /// Many messages are gone.
+    DeletedMany(NamedMany),
 }
 
 /// A message that a change left in the channel.
@@ -45,6 +50,19 @@ pub(crate) struct Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Named {
     pub(crate) message_id: MessageId,
+}
+
+/// Messages, by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamedMany {
+    pub(crate) message_ids: Vec<MessageId>,
+}
+
+/// How a channel's pins stand now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PinsMoved {
+    /// When the newest came; none without any.
+    pub(crate) last_pin_at: Option<Timestamp>,
 }
 
 /// Somebody's reaction.
@@ -76,6 +94,8 @@ impl Happening {
             Happening::Unreacted(_) => Some(4),
             Happening::ReactionsCleared(_) => Some(5),
             Happening::EmojiCleared(_) => Some(6),
+            Happening::PinsMoved(_) => Some(7),
+            Happening::DeletedMany(_) => Some(8),
         }
     }
 
@@ -88,6 +108,8 @@ impl Happening {
             4 => Happening::Unreacted(serde_json::from_value(payload)?),
             5 => Happening::ReactionsCleared(serde_json::from_value(payload)?),
             6 => Happening::EmojiCleared(serde_json::from_value(payload)?),
+            7 => Happening::PinsMoved(serde_json::from_value(payload)?),
+            8 => Happening::DeletedMany(serde_json::from_value(payload)?),
             _ => return Ok(None),
         }))
     }
@@ -125,6 +147,12 @@ mod tests {
             Happening::Unreacted(reacted),
             Happening::ReactionsCleared(named),
             Happening::EmojiCleared(emoji),
+            Happening::PinsMoved(PinsMoved {
+                last_pin_at: Some("2026-11-20T07:00:00Z".parse().unwrap()),
+            }),
+            Happening::DeletedMany(NamedMany {
+                message_ids: vec![MessageId::new(7), MessageId::new(8)],
+            }),
         ];
         assert_eq!(all.len(), kinds().len());
         for what in all {

@@ -1,7 +1,9 @@
 //! The routes of messages and private channels, in the chat dialect.
 
 mod channels;
+mod history;
 mod messages;
+mod pins;
 mod reactions;
 mod reading;
 mod sync;
@@ -17,8 +19,8 @@ use web_kit::{Doc, Routes, Table};
 use crate::Messaging;
 use crate::error::{
     CANNOT_MESSAGE_USER, EMPTY_MESSAGE, INVALID_RECIPIENT, MISSING_ACCESS, MISSING_PERMISSIONS,
-    NOT_MESSAGE_AUTHOR, SLOW_MODE, UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_RECIPIENT,
-    UPLOADS_COME_LATER, WRONG_CHANNEL_KIND,
+    NOT_MESSAGE_AUTHOR, SLOW_MODE, SYSTEM_MESSAGE, UNKNOWN_CHANNEL, UNKNOWN_MESSAGE,
+    UNKNOWN_RECIPIENT, UPLOADS_COME_LATER, WRONG_CHANNEL_KIND,
 };
 use crate::model::{EditMessage, SendMessage};
 
@@ -43,6 +45,8 @@ pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
     let routes = message_routes(routes);
     let routes = channel_routes(routes);
     let routes = reactions::rows(routes);
+    let routes = pins::rows(routes);
+    let routes = history::rows(routes);
     let routes = reading::rows(routes);
     sync::rows(routes).build()
 }
@@ -61,13 +65,20 @@ fn message_routes(routes: Build) -> Build {
             in_channel("Send a message")
                 .describe(
                     "With `enforce_nonce` or an `Idempotency-Key` a repetition within two days \
-                     answers with the original and `Idempotent-Replayed: true`.",
+                     answers with the original and `Idempotent-Replayed: true`. With \
+                     `message_reference.type` 1 it shows a message that the caller can read \
+                     elsewhere, as it is now, and has no content of its own.",
                 )
                 .limit(SEND)
                 .once()
                 .body::<SendMessage>()
                 .returns::<Message>(200)
-                .errors(&[&EMPTY_MESSAGE, &SLOW_MODE, &UPLOADS_COME_LATER]),
+                .errors(&[
+                    &EMPTY_MESSAGE,
+                    &SLOW_MODE,
+                    &SYSTEM_MESSAGE,
+                    &UPLOADS_COME_LATER,
+                ]),
         )
         .get(
             "/api/v10/channels/{channel_id}/messages",
@@ -94,7 +105,12 @@ fn message_routes(routes: Build) -> Build {
                 .limit(EDIT)
                 .body::<EditMessage>()
                 .returns::<Message>(200)
-                .errors(&[&UNKNOWN_MESSAGE, &NOT_MESSAGE_AUTHOR, &EMPTY_MESSAGE]),
+                .errors(&[
+                    &UNKNOWN_MESSAGE,
+                    &NOT_MESSAGE_AUTHOR,
+                    &EMPTY_MESSAGE,
+                    &SYSTEM_MESSAGE,
+                ]),
         )
         .delete(
             "/api/v10/channels/{channel_id}/messages/{message_id}",

@@ -1,5 +1,5 @@
 //! Every message of the product, and the private channels they stand in: sending, reading, editing,
-//! deleting, reacting, typing, direct messages; what is unread, receipts, and catching up.
+//! deleting, reacting, pinning, forwarding, typing, direct messages; what is unread, receipts, and catching up.
 //!
 //! # Invariants
 //! 1. In a channel `seq` numbers the messages without gaps and `ev` every change; both come from
@@ -49,6 +49,7 @@ mod edits;
 mod emoji;
 pub mod error;
 pub mod events;
+mod forwards;
 mod happening;
 mod http;
 mod jobs;
@@ -60,9 +61,11 @@ mod messages;
 mod metrics_table;
 mod model;
 mod personal_data;
+mod pins;
 mod places;
 mod reactions;
 mod receipts;
+mod revisions;
 mod seats;
 mod slow_mode;
 mod sql;
@@ -91,7 +94,9 @@ pub use mentions::AllowedMentions;
 pub use messages::{Delivery, Window};
 pub use metrics_table::METRICS;
 pub use model::{Edit, EditMessage, NewMessage, SendMessage, SentReference};
+pub use pins::{Pin, Pins};
 pub use receipts::{Receipt, Receipts};
+pub use revisions::Revision;
 pub use unread::Badge;
 pub use writer::Settings;
 

@@ -1,6 +1,7 @@
 //! What connected clients are told: records for the fanout, each `d` encoded once.
 
 mod reactions;
+mod records;
 
 use std::sync::Arc;
 
@@ -18,8 +19,11 @@ use crate::places::Place;
 use crate::sql::MovedReceipt;
 use crate::unread::Badge;
 
+pub(crate) use records::ChannelPins;
+
 /// Gateway intents, as bit positions.
 mod intent {
+    pub(super) const GUILDS: u8 = 0;
     pub(super) const GUILD_MESSAGES: u8 = 9;
     pub(super) const GUILD_MESSAGE_TYPING: u8 = 11;
     pub(super) const DIRECT_MESSAGES: u8 = 12;
@@ -96,6 +100,8 @@ impl Audience {
             Happening::Unreacted(reacted) => self.reacted("MESSAGE_REACTION_REMOVE", reacted, ev),
             Happening::ReactionsCleared(named) => self.reactions_cleared(named.message_id, ev),
             Happening::EmojiCleared(named) => self.emoji_cleared(named, ev),
+            Happening::PinsMoved(moved) => self.pins_moved(*moved, ev),
+            Happening::DeletedMany(named) => self.deleted_many(&named.message_ids, ev),
         }
     }
 
@@ -276,6 +282,7 @@ fn without_content(mut message: Message) -> Message {
     message.embeds = Vec::new();
     message.components = Vec::new();
     message.attachments = Vec::new();
+    message.message_snapshots = message.message_snapshots.map(|_| Vec::new());
     message.referenced_message = message
         .referenced_message
         .map(|answered| answered.map(|answered| Box::new(without_content(*answered))));

@@ -92,8 +92,8 @@ struct Empty(MessageId);
 impl Change for Empty {
     async fn make(&self, desk: &mut Desk<'_>) -> Result<(), Error> {
         let (channel, at, ev) = (desk.planned.channel, desk.planned.at, desk.next_ev());
-        let gone = sql::delete_message(desk.tx, channel, self.0, at, ev).await?;
-        gone.ok_or(Error::UnknownMessage)?;
+        let gone = sql::delete_messages(desk.tx, channel, &[self.0], at, ev).await?;
+        gone.first().ok_or(Error::UnknownMessage)?;
         desk.happened(deleted(self.0))
     }
 }

@@ -39,7 +39,7 @@ impl Messaging {
         &self,
         caller: &Caller,
         channel: ChannelId,
-        new: NewMessage,
+        mut new: NewMessage,
     ) -> Result<Delivery, Error> {
         let place = self.enter(caller, channel).await?;
         place.needs(Chat::SEND_MESSAGES)?;
@@ -50,6 +50,7 @@ impl Messaging {
         if let Some(original) = self.await_turn(caller, &place, new.once.as_deref()).await? {
             return self.replay(caller.user, &place, original, &new).await;
         }
+        new.forwarded = self.find_forwarded(caller, new.reference.as_ref()).await?;
         let answered = self
             .find_answered(caller.user, &place, new.reference.as_ref())
             .await?;
@@ -159,7 +160,7 @@ impl Messaging {
         place: &Place,
         reference: Option<&SentReference>,
     ) -> Result<Option<Message>, Error> {
-        let Some(reference) = reference else {
+        let Some(reference) = reference.filter(|reference| !reference.is_forward()) else {
             return Ok(None);
         };
         place.needs(Chat::READ_HISTORY)?;

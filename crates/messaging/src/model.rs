@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::forwards::Forwarded;
 use crate::mentions::AllowedMentions;
 
 /// Most characters of a text.
@@ -25,23 +26,37 @@ const SENDER_FLAGS: i64 = (1 << 2) | (1 << 12);
 
 /// The dialect's type of a plain message.
 pub(crate) const PLAIN: i16 = 0;
+/// The dialect's type of the message that tells of a pin.
+pub(crate) const PINNED: i16 = 6;
 /// The dialect's type of a reply.
 pub(crate) const REPLY: i16 = 19;
+
+/// Whether people write messages of this type; the system writes all others.
+pub(crate) fn is_from_people(kind: i16) -> bool {
+    matches!(kind, PLAIN | REPLY)
+}
 
 /// The message a reply answers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 pub struct SentReference {
-    /// 0 = reply; forwards come later.
+    /// 0 = reply (default), 1 = forward: the message is shown as it is now.
     #[serde(rename = "type")]
     pub kind: Option<i32>,
     /// The answered message.
     pub message_id: MessageId,
-    /// Its channel: this one.
+    /// Its channel: of a reply this one, of a forward any that the caller can read.
     pub channel_id: Option<ChannelId>,
     /// Its community; not looked at.
     pub guild_id: Option<CommunityId>,
     /// Whether a missing message fails the request (default) or makes it a plain message.
     pub fail_if_not_exists: Option<bool>,
+}
+
+impl SentReference {
+    /// Whether the message is to be shown, not answered.
+    pub(crate) fn is_forward(&self) -> bool {
+        self.kind == Some(1)
+    }
 }
 
 /// A request to send. Fields we do not know are ignored: stock clients send more.
@@ -130,6 +145,8 @@ pub struct NewMessage {
     pub(crate) by_key: bool,
     /// As whom a webhook speaks.
     pub(crate) voice: Option<Voice>,
+    /// The message it shows, as far as it was looked up.
+    pub(crate) forwarded: Option<Forwarded>,
 }
 
 /// A checked edit.
@@ -160,6 +177,8 @@ pub(crate) struct Body {
     /// As whom a webhook speaks; its messages alone have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) voice: Option<Voice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forwarded: Option<Forwarded>,
 }
 
 impl Body {
@@ -194,18 +213,25 @@ impl SendMessage {
         if self
             .message_reference
             .as_ref()
-            .is_some_and(|to| !matches!(to.kind, None | Some(0)))
+            .is_some_and(|to| !matches!(to.kind, None | Some(0 | 1)))
         {
             errors.push(FieldError::new(
                 "/message_reference/type",
                 "UNSUPPORTED",
-                "only replies",
+                "0 = reply, 1 = forward",
             ));
+        }
+        let reference = self.message_reference.as_ref();
+        let is_forward = reference.is_some_and(SentReference::is_forward);
+        let is_empty = content.trim().is_empty() && embeds.is_empty() && components.is_empty();
+        if is_forward && !is_empty {
+            let detail = "a forward has no content of its own";
+            errors.push(FieldError::new("/content", "FORWARD_HAS_NONE", detail));
         }
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
         }
-        if content.trim().is_empty() && embeds.is_empty() && components.is_empty() {
+        if is_empty && !is_forward {
             return Err(Error::EmptyMessage);
         }
         let enforced = self.enforce_nonce == Some(true);
@@ -227,6 +253,7 @@ impl SendMessage {
             once,
             by_key,
             voice: None,
+            forwarded: None,
         })
     }
 }

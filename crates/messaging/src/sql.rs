@@ -8,10 +8,12 @@ mod hung;
 mod markers;
 mod marks;
 mod partitions;
+mod pins;
 mod reactions;
 mod read_states;
 mod reads;
 mod receipts;
+mod revisions;
 mod sync;
 
 pub(crate) use append::{Stored, append_messages, find_stored};
@@ -23,7 +25,7 @@ pub(crate) use channels::{
     PrivateRow, delete_channel, find_home, find_pair, insert_channel, insert_pair, is_thread,
     list_members, list_positions, list_private_channels,
 };
-pub(crate) use edits::{EditRow, delete_message, edit_message};
+pub(crate) use edits::{DeletedRow, EditRow, delete_messages, edit_message};
 pub(crate) use hung::{HungRow, list_hung};
 pub(crate) use markers::{
     MovedMarker, advance_markers, find_cursors, put_marker, put_notifications,
@@ -35,6 +37,7 @@ pub(crate) use marks::{
 pub(crate) use partitions::{
     count_default_rows, drop_partitions, limit_lock_wait, lock_partitions, make_partitions,
 };
+pub(crate) use pins::{delete_pin, find_pin, insert_pin, list_pins, touch_message};
 pub(crate) use reactions::{
     clear_reactions, delete_reaction, find_emoji, find_reaction, insert_reaction, list_reactors,
     withdraw_reactions,
@@ -47,6 +50,7 @@ pub(crate) use reads::{
     list_before, list_newest,
 };
 pub(crate) use receipts::{count_receipts, list_readers, list_receipts, shows_receipts};
+pub(crate) use revisions::{RevisionRow, list_revisions};
 pub(crate) use sync::{
     ChangeRow, HeadRow, Span, TouchedRow, list_changes_after, list_heads, list_messages_after,
     list_touched,
@@ -87,7 +91,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &channels::LIST_MEMBERS,
     &channels::LIST_POSITIONS,
     &edits::EDIT_MESSAGE,
-    &edits::DELETE_MESSAGE,
+    &edits::DELETE_MESSAGES,
     &hung::LIST_HUNG,
     &markers::FIND_CURSORS,
     &markers::ADVANCE_MARKERS,
@@ -107,6 +111,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &read_states::LIST_SAID_BY,
     &read_states::LIST_PRIVATE_IDS,
     &read_states::LIST_HOMES,
+    &pins::FIND_PIN,
+    &pins::INSERT_PIN,
+    &pins::DELETE_PIN,
+    &pins::TOUCH_MESSAGE,
+    &pins::LIST_PINS,
     &reactions::FIND_REACTION,
     &reactions::INSERT_REACTION,
     &reactions::DELETE_REACTION,
@@ -125,6 +134,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &receipts::SHOWS_RECEIPTS,
     &receipts::COUNT_RECEIPTS,
     &receipts::LIST_READERS,
+    &revisions::LIST_REVISIONS,
     &sync::LIST_HEADS,
     &sync::LIST_CHANGES_AFTER,
     &sync::LIST_MESSAGES_AFTER,

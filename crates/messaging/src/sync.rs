@@ -18,8 +18,9 @@ use serde_json::json;
 
 use crate::Messaging;
 use crate::error::Error;
-use crate::happening::Happening;
+use crate::happening::{Happening, PinsMoved};
 use crate::jobs::EVENT_DAYS;
+use crate::live::ChannelPins;
 use crate::seats::Seat;
 use crate::sql::{self, ChangeRow, HeadRow, Span, TouchedRow};
 
@@ -188,6 +189,10 @@ impl Messaging {
             };
             events.push(missed(name, ev, serde_json::to_value(&message)?));
         }
+        if let Some((ev, moved)) = behind.pins {
+            let d = serde_json::to_value(ChannelPins::new(channel, community, moved))?;
+            events.push(missed(ChannelPins::NAME, ev, d));
+        }
         events.sort_by_key(|event| event.ev);
         Ok(events)
     }
@@ -211,6 +216,8 @@ struct Behind {
     changes: i64,
     /// Messages that changed, and the last change of each.
     touched: HashMap<MessageId, i64>,
+    /// The last change of the channel's pins.
+    pins: Option<(i64, PinsMoved)>,
     /// Whether some change cannot be told.
     is_unclear: bool,
     /// Messages that came.
@@ -226,6 +233,7 @@ impl Behind {
             floor: floor(from.last),
             changes: 0,
             touched: HashMap::new(),
+            pins: None,
             is_unclear: false,
             came: Vec::new(),
         }
@@ -243,6 +251,13 @@ impl Behind {
                 self.touch(named.message_id, row.ev);
             }
             Some(Happening::EmojiCleared(named)) => self.touch(named.message_id, row.ev),
+            Some(Happening::DeletedMany(named)) => {
+                named
+                    .message_ids
+                    .iter()
+                    .for_each(|id| self.touch(*id, row.ev));
+            }
+            Some(Happening::PinsMoved(moved)) => self.pins = Some((row.ev, moved)),
             // A newer release made it; this one cannot tell it. And what a change said is never
             // stored here.
             None | Some(Happening::Said(_)) => self.is_unclear = true,

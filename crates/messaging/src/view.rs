@@ -49,13 +49,13 @@ impl Messaging {
         let cards = self.cards(&ids).await?;
         let answered: HashMap<MessageId, Message> = answered
             .into_iter()
-            .map(|read| (read.row.id, object(read, community, &cards)))
+            .map(|read| (read.row.id, object(read.row, read.body, community, &cards)))
             .collect();
         Ok(rows
             .into_iter()
             .map(|read| {
                 let reply_to = read.row.reply_to;
-                let mut message = object(read, community, &cards);
+                let mut message = object(read.row, read.body, community, &cards);
                 let hung = hung.remove(&message.id).unwrap_or_default();
                 hang(&mut message, hung);
                 if let (Some(to), model::REPLY) = (reply_to, message.kind) {
@@ -111,8 +111,28 @@ fn users_of(read: &Read) -> impl Iterator<Item = UserId> + '_ {
 }
 
 /// The object of a message, without the one it answers.
-fn object(read: Read, community: Option<CommunityId>, cards: &Cards) -> Message {
-    let Read { row, body } = read;
+pub(crate) fn object(
+    row: MessageRow,
+    body: Body,
+    community: Option<CommunityId>,
+    cards: &Cards,
+) -> Message {
+    let message_reference = match &body.forwarded {
+        Some(forwarded) => Some(MessageReference {
+            kind: 1,
+            message_id: forwarded.message_id,
+            channel_id: Some(forwarded.channel_id),
+            guild_id: forwarded.guild_id,
+            fail_if_not_exists: true,
+        }),
+        None => row.reply_to.map(|message_id| MessageReference {
+            kind: 0,
+            message_id,
+            channel_id: Some(row.channel_id),
+            guild_id: community,
+            fail_if_not_exists: true,
+        }),
+    };
     Message {
         id: row.id,
         channel_id: row.channel_id,
@@ -140,13 +160,9 @@ fn object(read: Read, community: Option<CommunityId>, cards: &Cards) -> Message 
         kind: row.kind,
         flags: row.flags,
         nonce: None,
-        message_reference: row.reply_to.map(|message_id| MessageReference {
-            message_id,
-            channel_id: Some(row.channel_id),
-            guild_id: community,
-            fail_if_not_exists: true,
-        }),
+        message_reference,
         referenced_message: None,
+        message_snapshots: body.forwarded.map(|forwarded| vec![forwarded.snapshot]),
         seq: row.seq,
         ev: row.ev,
     }

@@ -78,54 +78,62 @@ pub(crate) async fn edit_message(
 /// A message that is gone.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub(crate) struct DeletedRow {
+    pub(crate) id: MessageId,
     pub(crate) author_id: UserId,
     pub(crate) seq: i64,
     /// What it showed besides its text until now.
     pub(crate) body: Option<serde_json::Value>,
 }
 
-// The row stays and keeps its `seq`; everything that was said goes, also from the revisions, and
-// what hung on it.
-pub(super) const DELETE_MESSAGE: Sql = Sql::new(
-    "messaging.delete_message",
+// The rows stay and keep their `seq`; everything that was said goes, also from the revisions, and
+// what hung on them.
+pub(super) const DELETE_MESSAGES: Sql = Sql::new(
+    "messaging.delete_messages",
     "WITH rev AS (
     DELETE FROM messaging.revisions r
-    WHERE r.channel_id = $1 AND r.message_id = $2
+    WHERE r.channel_id = $1 AND r.message_id = ANY($2::bigint[])
 ),
 reacted AS (
     DELETE FROM messaging.reactions r
-    WHERE r.channel_id = $1 AND r.message_id = $2
+    WHERE r.channel_id = $1 AND r.message_id = ANY($2::bigint[])
 ),
 counted AS (
     DELETE FROM messaging.reaction_counts r
-    WHERE r.channel_id = $1 AND r.message_id = $2
+    WHERE r.channel_id = $1 AND r.message_id = ANY($2::bigint[])
+),
+pinned AS (
+    DELETE FROM messaging.pins p
+    WHERE p.channel_id = $1 AND p.message_id = ANY($2::bigint[])
 ),
 old AS (
-    SELECT m.body
+    SELECT m.id, m.body
     FROM messaging.messages m
-    WHERE m.channel_id = $1 AND m.id = $2
+    WHERE m.channel_id = $1 AND m.id = ANY($2::bigint[])
+),
+gone AS (
+    UPDATE messaging.messages m
+    SET ev = $4, content = NULL, ciphertext = NULL, body = NULL, deleted_at = $3
+    FROM old
+    WHERE m.channel_id = $1 AND m.id = ANY($2::bigint[]) AND m.id = old.id AND m.deleted_at IS NULL
+    RETURNING m.id, m.author_id, m.seq, old.body
 )
-UPDATE messaging.messages m
-SET ev = $4, content = NULL, ciphertext = NULL, body = NULL, deleted_at = $3
-FROM old
-WHERE m.channel_id = $1 AND m.id = $2 AND m.deleted_at IS NULL
-RETURNING m.author_id, m.seq, old.body",
+SELECT id, author_id, seq, body FROM gone ORDER BY id",
 )
 .returning::<DeletedRow>();
 
-/// Empties a message by the change number `ev`; none when it is gone.
-pub(crate) async fn delete_message(
+/// Empties messages by the change number `ev`; those that were there, in the order of ids.
+pub(crate) async fn delete_messages(
     tx: &Tx,
     channel: ChannelId,
-    id: MessageId,
+    ids: &[MessageId],
     at: Timestamp,
     ev: i64,
-) -> db::Result<Option<DeletedRow>> {
-    DELETE_MESSAGE
+) -> db::Result<Vec<DeletedRow>> {
+    DELETE_MESSAGES
         .bind(&channel)
-        .bind(&id)
+        .bind(&ids)
         .bind(&at)
         .bind(&ev)
-        .optional(tx)
+        .all(tx)
         .await
 }

@@ -64,6 +64,7 @@ async fn m2_a_client_that_stops_anywhere_comes_to_the_state_of_a_fresh_look() {
                 let name = format!("seed {seed}, stopped after {at}, round {round}");
                 assert_eq!(client.messages, expected, "{name}");
                 assert_eq!(client.ev, live.ev, "{name}");
+                assert_eq!(client.last_pin, live.last_pin, "{name}");
                 // As if the first answer had been lost.
                 client.ev = stopped[at].ev;
             }

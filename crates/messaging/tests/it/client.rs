@@ -18,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) ev: i64,
     pub(crate) last: Option<MessageId>,
     pub(crate) messages: BTreeMap<MessageId, Value>,
+    /// When the newest pin came.
+    pub(crate) last_pin: Value,
 }
 
 impl Client {
@@ -34,6 +36,12 @@ impl Client {
                 }
                 self.messages.insert(id, d);
             }
+            "MESSAGE_DELETE_BULK" => {
+                for id in d["ids"].as_array().unwrap() {
+                    self.messages.remove(&id.as_str().unwrap().parse().unwrap());
+                }
+            }
+            "CHANNEL_PINS_UPDATE" => self.last_pin = d["last_pin_timestamp"].clone(),
             _ if name.starts_with("MESSAGE_REACTION_") => {
                 let message = self.messages.get_mut(&named(&d, "message_id").unwrap());
                 react(
@@ -159,10 +167,8 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
             let body = json!({"content": format!("e{step}")});
             let edit = serde_json::from_value::<messaging::EditMessage>(body).unwrap();
             let edit = edit.check().unwrap();
-            w.messaging
-                .edit_message(&caller, ROOM, id, edit)
-                .await
-                .unwrap();
+            let done = w.messaging.edit_message(&caller, ROOM, id, edit).await;
+            assert!(matches!(done, Ok(_) | Err(messaging::Error::SystemMessage)));
         }
         2 => {
             let Some(id) = dice.pick(&own) else { return };
@@ -191,6 +197,27 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
                 _ => w.messaging.clear_reactions(&caller, at, Some(emoji)).await,
             };
             done.unwrap();
+        }
+        7 => {
+            let Some(id) = dice.pick(&own) else { return };
+            let done = if dice.roll(3) == 0 {
+                w.messaging.unpin(&caller, ROOM, id).await
+            } else {
+                w.messaging.pin(&caller, ROOM, id).await
+            };
+            // Of a notice of an earlier pin.
+            assert!(matches!(
+                done,
+                Ok(()) | Err(messaging::Error::SystemMessage)
+            ));
+        }
+        8 => {
+            let ids: Vec<MessageId> = all.iter().rev().take(3).copied().collect();
+            let done = w.messaging.delete_messages(&caller, ROOM, ids, None);
+            assert!(matches!(
+                done.await,
+                Ok(()) | Err(messaging::Error::WrongCount)
+            ));
         }
         other => panic!("changes of kind {other} need a step here"),
     }

@@ -19,11 +19,17 @@ mod dice;
 #[cfg(test)]
 mod direct;
 #[cfg(test)]
+mod forwarding;
+#[cfg(test)]
+mod many;
+#[cfg(test)]
 mod mentioning;
 #[cfg(test)]
 mod partitions;
 #[cfg(test)]
 mod personal_data;
+#[cfg(test)]
+mod pins;
 #[cfg(test)]
 mod reactions;
 #[cfg(test)]

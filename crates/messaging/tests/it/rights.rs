@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kernel::perm::Chat;
-use kernel::{ChannelId, UserId};
+use kernel::{ChannelId, MessageId, UserId};
 use serde_json::{Value, json};
 
 use crate::world::{ANA, BORA, CEM, ROOM, World, message, messages};
@@ -17,6 +17,13 @@ fn routes(id: kernel::MessageId) -> Vec<(&'static str, String, Value, Option<Cha
     let reaction = format!("{reactions}/%F0%9F%94%A5");
     let own = format!("{reaction}/@me");
     let (own_again, of_other) = (own.clone(), format!("{reaction}/2"));
+    let (pins, old_pins) = (
+        format!("{}/pins", messages(ROOM)),
+        format!("/api/v10/channels/{ROOM}/pins"),
+    );
+    let (pin, old_pin) = (format!("{pins}/{id}"), format!("{old_pins}/{id}"));
+    let many = format!("{}/bulk-delete", messages(ROOM));
+    let young = json!({"messages": [MessageId::new(id.get() + 1), MessageId::new(id.get() + 2)]});
     let manage = Some(Chat::MANAGE_MESSAGES);
     vec![
         (
@@ -43,6 +50,19 @@ fn routes(id: kernel::MessageId) -> Vec<(&'static str, String, Value, Option<Cha
         ),
         ("DELETE", reaction, Value::Null, manage),
         ("DELETE", reactions, Value::Null, manage),
+        (
+            "GET",
+            format!("{}/revisions", message(id)),
+            Value::Null,
+            Some(Chat::READ_HISTORY),
+        ),
+        ("PUT", pin.clone(), Value::Null, manage),
+        ("DELETE", pin, Value::Null, manage),
+        ("GET", pins, Value::Null, Some(Chat::READ_HISTORY)),
+        ("PUT", old_pin.clone(), Value::Null, manage),
+        ("DELETE", old_pin, Value::Null, manage),
+        ("GET", old_pins, Value::Null, Some(Chat::READ_HISTORY)),
+        ("POST", many, young, manage),
         ("DELETE", message(id), Value::Null, None),
     ]
 }
@@ -114,6 +134,7 @@ async fn the_table_above_names_every_operation() {
             let path = path
                 .replace("/800", "/{channel_id}")
                 .replace("messages/5", "messages/{message_id}")
+                .replace("pins/5", "pins/{message_id}")
                 .replace("%F0%9F%94%A5", "{emoji}")
                 .replace("{emoji}/2", "{emoji}/{user_id}");
             format!("{method} {path}")

@@ -135,6 +135,7 @@ pub fn message(id: MessageId, channel: ChannelId, author: User) -> Message {
         embeds: Vec::new(),
         components: Vec::new(),
         reactions: Some(Vec::new()),
+        message_snapshots: None,
         pinned: false,
         kind: 0,
         flags: 0,
