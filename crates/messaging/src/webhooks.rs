@@ -8,7 +8,7 @@ use contracts::identity::User;
 use contracts::messaging::{Message, Voice, WebhookAct, WebhookPlace};
 use jiff::Timestamp;
 use kernel::failure::INVALID_REQUEST;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Trade};
 use kernel::{ChannelId, FieldError, MessageId, UserId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -135,6 +135,8 @@ impl Messaging {
             kind: channel_kind::TEXT,
             community: of.community,
             chat: RIGHTS,
+            trade: Trade::NONE,
+            thread_chat: RIGHTS,
             class: 0,
             epoch: 0,
             slowmode_s: 0,
@@ -154,9 +156,8 @@ impl Messaging {
         let compiled = self.communities.compiled(of.community).await?;
         let compiled = compiled.ok_or(Error::UnknownChannel)?;
         let class = compiled.classes.first();
-        let knows =
-            |channels: &[(ChannelId, Chat)]| channels.iter().any(|(id, _)| *id == of.channel);
-        if !class.is_some_and(|class| knows(&class.channels)) {
+        let mut channels = class.iter().flat_map(|class| &class.channels);
+        if !channels.any(|(id, _)| *id == of.channel) {
             return Err(Error::UnknownChannel);
         }
         Ok(ChannelAccess {

@@ -125,8 +125,8 @@ impl contracts::Communities for Rights {
             .collect();
         let class = ClassRights {
             class: 0,
-            base: Chat::DEFAULT,
-            channels: here.into_iter().map(|id| (id, Chat::DEFAULT)).collect(),
+            base: Chat::DEFAULT.into(),
+            channels: here.into_iter().map(|id| (id, Chat::DEFAULT.into())).collect(),
         };
         Ok(Some(Compiled {
             community,
