@@ -211,7 +211,7 @@ impl Applications {
         Ok(with_users(&row, &users))
     }
 
-    async fn users(&self, ids: &[UserId]) -> Result<HashMap<UserId, User>> {
+    pub(crate) async fn users(&self, ids: &[UserId]) -> Result<HashMap<UserId, User>> {
         let users = self.identity.users(ids).await?;
         Ok(users.into_iter().map(|user| (user.id, user)).collect())
     }

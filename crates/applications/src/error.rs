@@ -27,6 +27,27 @@ pub enum Error {
     /// The caller owns as many applications as one may own.
     #[error("own more applications than {0}")]
     TooManyApplications(i64),
+    /// No such webhook, or another token: never told apart.
+    #[error("find a webhook")]
+    UnknownWebhook,
+    /// No such message, or it is not the webhook's.
+    #[error("find a message of a webhook")]
+    UnknownMessage,
+    /// No such channel, or the caller does not see it.
+    #[error("find a channel")]
+    UnknownChannel,
+    /// The caller may not manage webhooks there.
+    #[error("manage webhooks without the right to")]
+    MayNotManageWebhooks,
+    /// Webhooks cannot write in channels of this kind.
+    #[error("make a webhook in a channel of another kind")]
+    WrongChannelKind,
+    /// The channel or the community has as many webhooks as one may have.
+    #[error("make more webhooks than a channel may have")]
+    TooManyWebhooks,
+    /// A program of others sent something else than it should.
+    #[error("read {0}")]
+    Unreadable(String),
     /// Fields that break their rules.
     #[error("accept a request with {} invalid fields", .0.len())]
     Invalid(Vec<FieldError>),
@@ -66,6 +87,27 @@ kernel::error_rows! {
     APPLICATION_BOTS_ONLY, Forbidden, 20002,
         "only a bot can ask this about itself; use its token",
         "bunu yalnızca bir bot kendisi için sorabilir; onun belirtecini kullanın";
+    WEBHOOK_UNKNOWN, NotFound, 10015,
+        "no such webhook, or its token is another one",
+        "böyle bir webhook yok ya da belirteci başka";
+    WEBHOOK_MESSAGE_UNKNOWN, NotFound, 10008,
+        "no such message of this webhook",
+        "bu webhook'un böyle bir mesajı yok";
+    APPLICATION_CHANNEL_UNKNOWN, NotFound, 10003,
+        "no such channel, or you cannot see it",
+        "böyle bir kanal yok ya da onu göremiyorsunuz";
+    WEBHOOK_NOT_ALLOWED, Forbidden, 50013,
+        "you need the permission to manage webhooks here",
+        "burada webhook yönetme yetkisine ihtiyacınız var";
+    WEBHOOK_CHANNEL_KIND, Invalid, 50024,
+        "webhooks cannot write in a channel of this kind",
+        "webhook'lar bu türden bir kanala yazamaz";
+    WEBHOOKS_MAX, Invalid, 30007,
+        "the channel or the community has as many webhooks as one may have; delete one first",
+        "kanalda ya da toplulukta olabilecek en çok sayıda webhook var; önce birini silin";
+    WEBHOOK_UNREADABLE, Invalid, 50109,
+        "the body is not in the form of this path, or it says nothing",
+        "gövde bu yolun biçiminde değil ya da bir şey söylemiyor";
     APPLICATIONS_MAX, Invalid, 30018,
         "you own as many applications as one account may own; delete one first",
         "bir hesabın sahip olabileceği en çok sayıda uygulamanız var; önce birini silin";
@@ -82,6 +124,13 @@ impl Error {
             Error::PeopleOnly => &APPLICATION_PEOPLE_ONLY,
             Error::BotsOnly => &APPLICATION_BOTS_ONLY,
             Error::TooManyApplications(_) => &APPLICATIONS_MAX,
+            Error::UnknownWebhook => &WEBHOOK_UNKNOWN,
+            Error::UnknownMessage => &WEBHOOK_MESSAGE_UNKNOWN,
+            Error::UnknownChannel => &APPLICATION_CHANNEL_UNKNOWN,
+            Error::MayNotManageWebhooks => &WEBHOOK_NOT_ALLOWED,
+            Error::WrongChannelKind => &WEBHOOK_CHANNEL_KIND,
+            Error::TooManyWebhooks => &WEBHOOKS_MAX,
+            Error::Unreadable(_) => &WEBHOOK_UNREADABLE,
             Error::Invalid(_) => &INVALID_REQUEST,
             Error::Called(failure) => failure.row,
             Error::Database(_) | Error::Id(_) | Error::Secret(_) => &INTERNAL,

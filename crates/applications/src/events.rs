@@ -7,7 +7,7 @@ use db::Tx;
 use db::inbox::TxHandler;
 use infra::fanout::{Body, Control, Record, Topic, Version};
 use kernel::failure::INTERNAL;
-use kernel::{CommunityId, Event, Failure, UserId};
+use kernel::{ChannelId, CommunityId, Event, Failure, UserId};
 
 use crate::{Applications, SCHEMA, sql};
 
@@ -24,6 +24,13 @@ pub const INSTALLED: &str = "applications.installed.v1";
 /// It was taken out.
 pub const UNINSTALLED: &str = "applications.uninstalled.v1";
 
+/// A webhook was made. The key is its community.
+pub const WEBHOOK_CREATED: &str = "applications.webhook_created.v1";
+/// It changed.
+pub const WEBHOOK_UPDATED: &str = "applications.webhook_updated.v1";
+/// Somebody deleted it; one that goes with its channel says nothing.
+pub const WEBHOOK_DELETED: &str = "applications.webhook_deleted.v1";
+
 /// Nothing is left of a user here but an id. The key is the user.
 pub const USER_ERASED: &str = "applications.user_erased.v1";
 
@@ -35,14 +42,18 @@ pub const EVENTS: &[&str] = &[
     TOKEN_RESET,
     INSTALLED,
     UNINSTALLED,
+    WEBHOOK_CREATED,
+    WEBHOOK_UPDATED,
+    WEBHOOK_DELETED,
     USER_ERASED,
 ];
 
 const MEMBER_LEFT: &str = "communities.member_left.v1";
+const CHANNEL_DELETED: &str = "communities.channel_deleted.v1";
 const COMMUNITY_DELETED: &str = "communities.community_deleted.v1";
 const FOLLOWER: &str = "applications.installs";
 
-/// Forgets installs whose bot or community is gone.
+/// Forgets installs whose bot or community is gone, and webhooks whose channel is.
 struct Installs;
 
 #[async_trait]
@@ -57,6 +68,11 @@ impl TxHandler for Installs {
             }
             COMMUNITY_DELETED => {
                 sql::delete_installs_of_community(tx, community).await?;
+                sql::webhooks::delete_webhooks_of_community(tx, community).await?;
+            }
+            CHANNEL_DELETED => {
+                let channel: ChannelId = field(event, "channel_id")?;
+                sql::webhooks::delete_webhooks_of_channel(tx, channel).await?;
             }
             other => tracing::warn!(event.kind = other, "an event nobody asked for was brought"),
         }
@@ -78,7 +94,7 @@ pub(crate) fn consumer(this: &Arc<Applications>) -> runtime::Consumer {
     let handler = db::inbox::Consumer::new(this.db.clone(), SCHEMA, FOLLOWER, Arc::new(Installs));
     runtime::Consumer {
         name: FOLLOWER,
-        kinds: &[MEMBER_LEFT, COMMUNITY_DELETED],
+        kinds: &[MEMBER_LEFT, CHANNEL_DELETED, COMMUNITY_DELETED],
         handler: Arc::new(handler),
     }
 }

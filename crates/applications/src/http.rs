@@ -1,4 +1,6 @@
-//! The routes of applications, in the chat dialect.
+//! The routes of applications, in the chat dialect. Those of webhooks stand in a file of their own.
+
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +29,11 @@ pub fn table(this: Arc<Applications>) -> Table {
     let routes = Table::new("applications", this);
     let routes = application_routes(routes);
     let routes = bot_routes(routes);
-    install_routes(routes).build()
+    let routes = install_routes(routes);
+    let routes = webhooks::managed(routes);
+    let routes = webhooks::by_token(routes);
+    let routes = webhooks::executing(routes);
+    webhooks::messages(routes).build()
 }
 
 fn application_routes(routes: Build) -> Build {

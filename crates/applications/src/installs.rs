@@ -61,6 +61,23 @@ impl Applications {
     }
 
     async fn check_manager(&self, caller: &Caller, community: CommunityId) -> Result<()> {
+        if self
+            .base_rights(caller, community)
+            .await?
+            .has(Chat::MANAGE_GUILD)
+        {
+            Ok(())
+        } else {
+            Err(Error::MayNotManage)
+        }
+    }
+
+    /// What the caller may do in a community, before any channel speaks.
+    pub(crate) async fn base_rights(
+        &self,
+        caller: &Caller,
+        community: CommunityId,
+    ) -> Result<Chat> {
         let found = self
             .communities
             .snapshots(&[community], caller.user)
@@ -85,11 +102,7 @@ impl Applications {
             roles: &own,
             timed_out: false,
         };
-        if base(&standing).has(Chat::MANAGE_GUILD) {
-            Ok(())
-        } else {
-            Err(Error::MayNotManage)
-        }
+        Ok(base(&standing))
     }
 
     /// Installs an application or changes its rights. Repeatable: the bot comes first, then the

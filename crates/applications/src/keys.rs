@@ -30,10 +30,10 @@ pub enum SecretError {
     #[error("derive the key that wraps signing keys")]
     Derive,
     /// Encryption failed.
-    #[error("wrap a signing key")]
+    #[error("encrypt a stored secret")]
     Seal,
     /// Stored bytes cannot be decrypted: another root secret, or they were changed.
-    #[error("unwrap a signing key; was the root secret changed?")]
+    #[error("decrypt a stored secret; was the root secret changed?")]
     Open,
     /// The key is malformed.
     #[error("use a signing key")]
@@ -69,22 +69,55 @@ impl Keys {
     ) -> Result<SigningKey, SecretError> {
         let seed = kernel::rng::bytes::<32>(rng);
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).or(Err(SecretError::SigningKey))?;
-        // A fresh random nonce per key; one application has one key.
-        let nonce = kernel::rng::bytes::<NONCE_LEN>(rng);
-        let mut body = seed.to_vec();
-        self.0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(application.get().to_be_bytes()),
-                &mut body,
-            )
-            .or(Err(SecretError::Seal))?;
-        let mut wrapped = nonce.to_vec();
-        wrapped.append(&mut body);
+        let wrapped = self.seal(rng, &application.get().to_be_bytes(), &seed)?;
         Ok(SigningKey {
             public: pair.public_key().as_ref().to_vec(),
             wrapped,
         })
+    }
+
+    /// Encrypts what is stored, bound to what `bound` names, under a fresh random nonce.
+    pub(crate) fn seal(
+        &self,
+        rng: &dyn Rng,
+        bound: &[u8],
+        secret: &[u8],
+    ) -> Result<Vec<u8>, SecretError> {
+        let nonce = kernel::rng::bytes::<NONCE_LEN>(rng);
+        let mut body = secret.to_vec();
+        self.0
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(bound),
+                &mut body,
+            )
+            .or(Err(SecretError::Seal))?;
+        let mut sealed = nonce.to_vec();
+        sealed.append(&mut body);
+        Ok(sealed)
+    }
+
+    /// Decrypts what [`Keys::seal`] gave for the same thing.
+    pub(crate) fn open(
+        &self,
+        kek: &str,
+        bound: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, SecretError> {
+        let (nonce, body) = sealed
+            .split_first_chunk::<NONCE_LEN>()
+            .filter(|_| kek == KEK_ID)
+            .ok_or(SecretError::Open)?;
+        let mut body = body.to_vec();
+        let secret = self
+            .0
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(bound),
+                &mut body,
+            )
+            .or(Err(SecretError::Open))?;
+        Ok(secret.to_vec())
     }
 
     /// Signs with a wrapped key.
@@ -95,20 +128,8 @@ impl Keys {
         wrapped: &[u8],
         message: &[u8],
     ) -> Result<Vec<u8>, SecretError> {
-        let (nonce, body) = wrapped
-            .split_first_chunk::<NONCE_LEN>()
-            .filter(|_| kek == KEK_ID)
-            .ok_or(SecretError::Open)?;
-        let mut body = body.to_vec();
-        let seed = self
-            .0
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                Aad::from(application.get().to_be_bytes()),
-                &mut body,
-            )
-            .or(Err(SecretError::Open))?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).or(Err(SecretError::SigningKey))?;
+        let seed = self.open(kek, &application.get().to_be_bytes(), wrapped)?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).or(Err(SecretError::SigningKey))?;
         Ok(pair.sign(message).as_ref().to_vec())
     }
 }

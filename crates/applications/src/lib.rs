@@ -1,4 +1,5 @@
-//! Applications: bots, their tokens, and the communities they are installed in.
+//! Applications: bots, their tokens, and the communities they are installed in; webhooks by which
+//! programs write into channels.
 //!
 //! # Invariants
 //! 1. An application, its bot user and nobody else share an id.
@@ -12,19 +13,26 @@
 //! 6. A deleted application is void with the commit; taking its bot out everywhere is finished by a
 //!    job, however often another context is away.
 //! 7. No other context is called inside a transaction.
+//! 8. A webhook's token is all that is asked for, in a path. The database holds its SHA-256, and the
+//!    token itself encrypted, because those who may manage webhooks are shown it again. A webhook that
+//!    is not there and one whose token is another are never told apart.
+//! 9. A webhook goes with its channel, and changes no messages but its own.
 //!
 //! Privileged intents are the owner's switch; see `model.rs`.
 //!
 //! Events out: [`EVENTS`]. Events in: `communities.member_left.v1`,
-//! `communities.community_deleted.v1`.
+//! `communities.channel_deleted.v1`, `communities.community_deleted.v1`.
 //!
-//! Begin reading with [`Applications`], then `applications.rs` and `installs.rs`.
+//! Begin reading with [`Applications`], then `applications.rs` and `installs.rs`; for
+//! webhooks `incoming.rs` and `incoming/execute.rs`.
 
 mod applications;
 mod calls;
 pub mod error;
 pub mod events;
+pub mod fuzz;
 mod http;
+mod incoming;
 mod installs;
 mod jobs;
 mod keys;
@@ -35,12 +43,16 @@ mod sql;
 use std::sync::Arc;
 
 use infra::fanout::Fanout;
-use kernel::{ApplicationId, Event, Ids, SharedClock, SharedRng, UserId};
+use kernel::{Event, Id, Ids, Limiter, SharedClock, SharedRng, UserId};
 use serde_json::Value;
 
 pub use error::{ERRORS, Error, Result};
 pub use events::EVENTS;
 pub use http::table;
+pub use incoming::execute::{Bearer, Form};
+pub use incoming::model::{
+    CreateWebhook, EditWebhookMessage, ExecuteWebhook, UpdateWebhook, Webhook,
+};
 pub use keys::{Keys, MIN_ROOT_BYTES, SecretError};
 pub use model::{
     Application, CreateApplication, Install, NewToken, NewlyMade, PutInstall, UpdateApplication,
@@ -56,10 +68,20 @@ pub static PRIVACY: db::privacy::PrivacyFile =
 /// The context's migrations.
 pub const MIGRATIONS: db::Migrations = db::Migrations {
     schema: SCHEMA,
-    files: &[(
-        "V0001__applications",
-        include_str!("../migrations/V0001__applications.sql"),
-    )],
+    files: &[
+        (
+            "V0001__applications",
+            include_str!("../migrations/V0001__applications.sql"),
+        ),
+        (
+            "V0002__webhooks",
+            include_str!("../migrations/V0002__webhooks.sql"),
+        ),
+        (
+            "V0003__subscriptions",
+            include_str!("../migrations/V0003__subscriptions.sql"),
+        ),
+    ],
 };
 
 /// Values of the configuration.
@@ -67,6 +89,12 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
 pub struct Settings {
     /// Applications one account may own.
     pub applications_per_user: i64,
+    /// Webhooks a channel may have.
+    pub webhooks_per_channel: i64,
+    /// Webhooks a community may have.
+    pub webhooks_per_community: i64,
+    /// Where this installation is reached, without a slash at the end.
+    pub public_url: String,
     /// The key derived from the root secret.
     pub keys: Keys,
 }
@@ -76,6 +104,9 @@ impl Settings {
     pub fn new(keys: Keys) -> Self {
         Settings {
             applications_per_user: 25,
+            webhooks_per_channel: 15,
+            webhooks_per_community: 1_000,
+            public_url: String::new(),
             keys,
         }
     }
@@ -97,6 +128,10 @@ pub struct Deps {
     pub identity: Arc<dyn contracts::Identity>,
     /// Lets bots in and out.
     pub communities: Arc<dyn contracts::Communities>,
+    /// Takes what webhooks say.
+    pub messaging: Arc<dyn contracts::Messaging>,
+    /// Counts what webhooks say.
+    pub limiter: Arc<dyn Limiter>,
     /// Values of the configuration.
     pub settings: Settings,
 }
@@ -110,6 +145,8 @@ pub struct Applications {
     pub(crate) fanout: Arc<dyn Fanout>,
     pub(crate) identity: Arc<dyn contracts::Identity>,
     pub(crate) communities: Arc<dyn contracts::Communities>,
+    pub(crate) messaging: Arc<dyn contracts::Messaging>,
+    pub(crate) limiter: Arc<dyn Limiter>,
     pub(crate) settings: Settings,
 }
 
@@ -123,6 +160,8 @@ pub fn build(deps: Deps) -> Arc<Applications> {
         fanout: deps.fanout,
         identity: deps.identity,
         communities: deps.communities,
+        messaging: deps.messaging,
+        limiter: deps.limiter,
         settings: deps.settings,
     })
 }
@@ -148,16 +187,16 @@ pub fn module(this: &Arc<Applications>) -> runtime::Module {
 /// Every statement, for the test that prepares each.
 #[doc(hidden)]
 pub fn statements() -> &'static [&'static db::Sql] {
-    sql::ALL
+    &sql::ALL
 }
 
 impl Applications {
     /// An event of this context.
-    pub(crate) fn event(
+    pub(crate) fn event<K>(
         &self,
         kind: &'static str,
         actor: UserId,
-        application: ApplicationId,
+        key: Id<K>,
         data: Value,
     ) -> Result<Event> {
         Ok(Event {
@@ -166,7 +205,7 @@ impl Applications {
             at: self.clock.now(),
             actor: Some(actor),
             tenant: None,
-            key: application.to_string(),
+            key: key.to_string(),
             data,
         })
     }

@@ -1,4 +1,7 @@
-//! Every statement of the crate: one constant and one function each.
+//! Every statement of the crate: one constant and one function each. Those of applications stand
+//! here, the others in a file per noun; [`ALL`] is what the test prepares.
+
+pub(crate) mod webhooks;
 
 use db::{FromRow, Result, Source, Sql, Tx};
 use jiff::Timestamp;
@@ -6,8 +9,11 @@ use kernel::{ApplicationId, CommunityId, UserId};
 
 use crate::model::{ApplicationRow, InstallRow};
 
-/// What the test prepares.
-pub(crate) const ALL: &[&Sql] = &[
+/// The lists of all files.
+pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> =
+    std::sync::LazyLock::new(|| [APPLICATIONS, webhooks::ALL].concat());
+
+const APPLICATIONS: &[&Sql] = &[
     &LOCK_OWNER,
     &COUNT_APPLICATIONS,
     &INSERT_APPLICATION,

@@ -20,7 +20,8 @@
 //! 7. No other context is called inside a transaction.
 //!
 //! Events out: [`EVENTS`], keyed by community. Events in: `messaging.message_created.v1`, for who is
-//! active; `identity.erasure_due.v1`.
+//! active; `applications.webhook_{created,updated,deleted}.v1`, for the audit log;
+//! `identity.erasure_due.v1`.
 //!
 //! Begin reading with [`Communities`], then `change.rs`; one file of operations per noun.
 
@@ -51,6 +52,7 @@ mod rights;
 mod roles;
 mod sql;
 mod views;
+mod webhook_audit;
 
 use std::sync::Arc;
 
@@ -185,7 +187,11 @@ pub fn module(this: &Arc<Communities>) -> runtime::Module {
         name: SCHEMA,
         routes: table(Arc::clone(this)).router(),
         jobs: jobs::jobs(this),
-        consumers: vec![personal_data::consumer(this), activity::consumer(this)],
+        consumers: vec![
+            personal_data::consumer(this),
+            activity::consumer(this),
+            webhook_audit::consumer(this),
+        ],
         health: vec![runtime::Check::required(
             "communities.database",
             move || {

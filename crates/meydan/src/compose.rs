@@ -71,28 +71,39 @@ pub(crate) struct Contexts {
     sessions: Arc<realtime::PersonalRows>,
 }
 
-/// Keys of the contexts that have some, all derived from the root secret.
-struct Keys {
-    applications: applications::Keys,
+/// What contexts are told: by the settings, and by keys derived from the root secret.
+struct Told {
+    messaging: messaging::Settings,
+    applications: applications::Settings,
     audit: audit::Key,
 }
 
-impl Keys {
-    fn derive(root: &SecretString) -> Result<Self, Error> {
-        Ok(Keys {
-            applications: applications::Keys::derive(root)?,
+impl Told {
+    /// With the built-in values.
+    fn built_in(root: &SecretString) -> Result<Self, Error> {
+        Ok(Told {
+            messaging: messaging::Settings::default(),
+            applications: applications::Settings::new(applications::Keys::derive(root)?),
             audit: audit::Key::derive(root)?,
+        })
+    }
+
+    /// As the settings say.
+    fn by(config: &Config, root: &SecretString) -> Result<Self, Error> {
+        let built_in = Told::built_in(root)?;
+        Ok(Told {
+            messaging: settings::messaging(config),
+            applications: applications::Settings {
+                public_url: config.public_url().to_string(),
+                ..built_in.applications
+            },
+            ..built_in
         })
     }
 }
 
 impl Contexts {
-    fn build(
-        ground: &Ground,
-        identity: Arc<identity::Identity>,
-        messaging: messaging::Settings,
-        keys: Keys,
-    ) -> Self {
+    fn build(ground: &Ground, identity: Arc<identity::Identity>, told: Told) -> Self {
         let communities = communities::build(communities::Deps {
             db: ground.db.clone(),
             ids: Arc::clone(&ground.ids),
@@ -113,7 +124,7 @@ impl Contexts {
             relations: identity.clone(),
             lifecycle: ground.lifecycle.clone(),
             end: ground.end.clone(),
-            settings: messaging,
+            settings: told.messaging,
         });
         let applications = applications::build(applications::Deps {
             db: ground.db.clone(),
@@ -123,9 +134,11 @@ impl Contexts {
             fanout: Arc::clone(&ground.fanout),
             identity: identity.clone(),
             communities: communities.clone(),
-            settings: applications::Settings::new(keys.applications),
+            messaging: messaging.clone(),
+            limiter: Arc::clone(&ground.limiter),
+            settings: told.applications,
         });
-        let audit = audit_of(ground, keys.audit);
+        let audit = audit_of(ground, told.audit);
         let (ids, clock) = (Arc::clone(&ground.ids), Arc::clone(&ground.clock));
         let sessions = realtime::PersonalRows::new(ground.db.clone(), ids, clock);
         let parts: [Arc<dyn PersonalData>; 5] = [
@@ -217,8 +230,7 @@ pub(crate) fn documented() -> Result<Vec<Table>, Error> {
     let secret = SecretString::from("only for the document, never used as a key");
     let keys = identity::RootKeys::derive(&secret)?;
     let identity = identity_of(&ground, identity::Settings::new(keys));
-    let derived = Keys::derive(&secret)?;
-    let contexts = Contexts::build(&ground, identity, messaging::Settings::default(), derived);
+    let contexts = Contexts::build(&ground, identity, Told::built_in(&secret)?);
     let verifier = Arc::new(TokenVerifier::new("", "", Arc::clone(&ground.clock)));
     let credentials: Arc<dyn Credentials> = contexts.identity.clone();
     let judges = (&verifier, &credentials);
@@ -248,9 +260,8 @@ pub(crate) async fn contexts(config: &Config, parts: &Parts) -> Result<Contexts,
     let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
     let ground = ground.with_carriers_away(config).await?;
     let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
-    let keys = Keys::derive(&parts.root_secret)?;
-    let messaging = settings::messaging(config);
-    Ok(Contexts::build(&ground, identity, messaging, keys))
+    let told = Told::by(config, &parts.root_secret)?;
+    Ok(Contexts::build(&ground, identity, told))
 }
 
 /// Builds the contexts, binds, and serves the selected ones in tasks of `lifecycle`.
@@ -273,8 +284,8 @@ pub(crate) async fn start(
     }
     let plan = demo::plan(config, parts.contents, &identity).await?;
     let (has_admin, setup_token) = first_admin(config, &parts, &identity).await?;
-    let keys = Keys::derive(&parts.root_secret)?;
-    let contexts = Contexts::build(&ground, identity, settings::messaging(config), keys);
+    let told = Told::by(config, &parts.root_secret)?;
+    let contexts = Contexts::build(&ground, identity, told);
     // Months that began while nothing ran have no partition yet.
     contexts
         .messaging

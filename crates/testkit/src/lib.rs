@@ -5,6 +5,7 @@
 //! how to fail.
 
 pub mod conformance;
+pub mod corpus;
 pub mod database;
 pub mod fakes;
 pub mod forgeries;

@@ -20,7 +20,7 @@ mod json;
 mod reason;
 
 use json::{deserialize, field_error};
-pub use reason::AuditReason;
+pub use reason::{AuditReason, percent_decode};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -54,6 +54,18 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
             return Ok(Self(T::default()));
         }
         parse(&parts, &bytes).map(Self)
+    }
+}
+
+/// A body as it came, for forms that are not ours to define.
+#[derive(Clone, Debug)]
+pub struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Fail> {
+        read(request.into_body()).await.map(Self)
     }
 }
 

@@ -51,7 +51,7 @@ pub use cookie::{HOST_COOKIE, LOOPBACK_COOKIE};
 pub use cors::Cors;
 pub use demands::{Acting, Demands, Login, Policy, Whom};
 pub use docs::docs;
-pub use extract::{AuditReason, Json, Once, OptionalJson, Path, Query};
+pub use extract::{AuditReason, Json, Once, OptionalJson, Path, Query, Raw, percent_decode};
 pub use fail::{ERRORS, Fail, Result};
 pub use metrics::METRICS;
 pub use opaque::OpaqueTokens;

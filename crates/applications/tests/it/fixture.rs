@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use applications::{Applications, Deps, Keys, MIGRATIONS, Settings};
+use applications::{Applications, Bearer, Deps, Keys, MIGRATIONS, Settings};
 use contracts::Identity as _;
 use db::{Db, Sql};
 use infra::fanout::{Body, Control, Deliveries, Fanout as _, LocalFanout, Topic};
+use infra::limiter::LocalLimiter;
 use kernel::perm::Chat;
-use kernel::{ApplicationId, CommunityId, Ids, ManualClock, SeededRng, UserId, WorkerSlot};
+use kernel::{
+    ApplicationId, ChannelId, CommunityId, Ids, ManualClock, SeededRng, UserId, WorkerSlot,
+};
 use serde_json::{Value, json};
 use testkit::TestDb;
-use testkit::fakes::{FakeCommunities, FakeIdentity};
+use testkit::fakes::{FakeCommunities, FakeIdentity, FakeMessaging};
 use testkit::http::{Credential, Reply};
 
 pub(crate) const OWNER: UserId = UserId::new(1_001);
@@ -28,7 +31,10 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) identity: Arc<FakeIdentity>,
     pub(crate) communities: Arc<FakeCommunities>,
+    pub(crate) messaging: Arc<FakeMessaging>,
     pub(crate) deliveries: Deliveries,
+    pub(crate) fanout: Arc<LocalFanout>,
+    pub(crate) ids: Arc<Ids>,
     pub(crate) database: TestDb,
     admin: Db,
 }
@@ -56,17 +62,22 @@ impl World {
         communities.add(COMMUNITY, "Square", &users[0]);
         communities.join(COMMUNITY, &users[1]);
         communities.add(ELSEWHERE, "Elsewhere", &users[1]);
+        let messaging = FakeMessaging::new();
+        let ids = Ids::new(clock.clone(), WorkerSlot::permanent(1));
         let keys = Keys::derive(&"r".repeat(32).into()).unwrap();
         let app = applications::build(Deps {
             db: database.app("applications").unwrap(),
-            ids: Ids::new(clock.clone(), WorkerSlot::permanent(1)),
+            ids: ids.clone(),
             clock: clock.clone(),
             rng: SeededRng::new(7),
-            fanout,
+            fanout: fanout.clone(),
             identity: identity.clone(),
             communities: communities.clone(),
+            messaging: messaging.clone(),
+            limiter: LocalLimiter::new(clock.clone(), 1_000),
             settings: Settings {
                 applications_per_user,
+                public_url: "https://meydan.test".to_owned(),
                 ..Settings::new(keys)
             },
         });
@@ -79,7 +90,10 @@ impl World {
             clock,
             identity,
             communities,
+            messaging,
             deliveries,
+            fanout,
+            ids,
             database,
             admin,
         }
@@ -137,6 +151,19 @@ impl World {
         (id, made["token"].as_str().unwrap().to_owned())
     }
 
+    /// OWNER's webhook in a channel.
+    pub(crate) async fn webhook(&self, channel: ChannelId) -> Bearer {
+        let path = format!("/channels/{channel}/webhooks");
+        let made = self
+            .ok(OWNER, "POST", &path, json!({"name": "CI"}), 200)
+            .await;
+        Bearer {
+            id: made["id"].as_str().unwrap().parse().unwrap(),
+            token: made["token"].as_str().unwrap().to_owned(),
+            thread: None,
+        }
+    }
+
     /// Types of all events written so far, without the context's name and the version.
     pub(crate) async fn events(&self) -> Vec<String> {
         let all: Vec<String> = EVENTS.scalars(&self.admin).await.unwrap();
@@ -164,6 +191,25 @@ impl World {
         bots
     }
 
+    /// Brings an event of another context, twice: the second time changes nothing.
+    pub(crate) async fn hear(&self, kind: &str, data: Value) {
+        let event = kernel::Event {
+            id: self.ids.next().unwrap(),
+            kind: kind.to_owned(),
+            at: kernel::Clock::now(&*self.clock),
+            actor: Some(OWNER),
+            tenant: None,
+            key: COMMUNITY.to_string(),
+            data,
+        };
+        let module = applications::module(&self.app);
+        let hears = |one: &&runtime::Consumer| one.kinds.contains(&kind);
+        for consumer in module.consumers.iter().filter(hears) {
+            consumer.handler.handle(&event).await.unwrap();
+            consumer.handler.handle(&event).await.unwrap();
+        }
+    }
+
     /// Whether a bot is in COMMUNITY.
     pub(crate) async fn is_member(&self, bot: UserId) -> bool {
         use contracts::Communities as _;
@@ -171,9 +217,13 @@ impl World {
     }
 
     pub(crate) fn manager(&self, user: UserId) {
+        self.give(user, Chat::MANAGE_GUILD);
+    }
+
+    /// Gives a member of COMMUNITY a right.
+    pub(crate) fn give(&self, user: UserId, right: Chat) {
         let role = kernel::RoleId::new(3_001);
-        self.communities
-            .put_role(COMMUNITY, role, Chat::MANAGE_GUILD, 2);
+        self.communities.put_role(COMMUNITY, role, right, 2);
         self.communities
             .edit_member(COMMUNITY, user, |member| member.roles = vec![role]);
     }

@@ -3,7 +3,12 @@
 #[cfg(test)]
 mod applications;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+#[path = "../../fuzz/bodies.rs"]
+mod fuzz_bodies;
 #[cfg(test)]
 mod installs;
 #[cfg(test)]
@@ -14,3 +19,5 @@ mod personal_data;
 mod statements;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod webhooks;

@@ -13,7 +13,15 @@ const FILL: &str = "
     VALUES (30, 7777777001, 'Ayşe''s bot', 'By Ayşe', '\\x00', '\\x01', 'k', now());
     INSERT INTO applications.bot_tokens (application_id, token_sha256, created_at) VALUES (30, sha256('a'), now());
     INSERT INTO applications.installs (application_id, community_id, permissions, installer_id, installed_at)
-    VALUES (30, 1, 0, 7777777001, now());";
+    VALUES (30, 1, 0, 7777777001, now());
+    INSERT INTO applications.webhooks (id, community_id, channel_id, creator_id, name, token_sha256, token_enc, token_kek, created_at)
+    VALUES (40, 1, 2, 7777777001, 'CI', sha256('b'), '\\x00', 'k', now());
+    INSERT INTO applications.subscriptions (id, community_id, creator_id, url, description, events, secret_enc, secret_kek, created_at)
+    VALUES (50, 1, 7777777001, 'https://ayse.example/Ayşe', 'Ayşe', '{message.created}', '\\x00', 'k', now());
+    INSERT INTO applications.deliveries (id, subscription_id, event_id, event, data, at, due_at)
+    VALUES (60, 50, 61, 'message.created', '{\"author_id\": \"7777777001\"}', now(), now());
+    INSERT INTO applications.delivery_attempts (delivery_id, number, at, duration_ms, answer)
+    VALUES (60, 1, now(), 5, 'hello Ayşe');";
 
 #[tokio::test]
 async fn every_column_is_declared() {

@@ -16,6 +16,46 @@ fn actions(log: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
+async fn what_happens_to_webhooks_stands_in_the_log_once() {
+    let world = World::new().await;
+    let community = world.community().await;
+    let module = communities::module(&world.app);
+    let kind = "applications.webhook_created.v1";
+    let consumers = module.consumers.iter();
+    let follower = consumers
+        .into_iter()
+        .find(|one| one.kinds.contains(&kind))
+        .unwrap();
+    let changes = json!([{"key": "name", "new_value": "CI"}]);
+    for (at, kind) in follower.kinds.iter().enumerate() {
+        let event = kernel::Event {
+            id: kernel::EventId::new(7_000_000_000_000_000_000 + i64::try_from(at).unwrap()),
+            kind: (*kind).to_owned(),
+            at: "2026-11-20T07:00:00Z".parse().unwrap(),
+            actor: Some(OWNER),
+            tenant: None,
+            key: community.to_string(),
+            data: json!({"webhook_id": "9000", "community_id": community, "channel_id": "1",
+                "changes": changes, "reason": "builds"}),
+        };
+        // Brought twice: the second time writes nothing.
+        follower.handler.handle(&event).await.unwrap();
+        follower.handler.handle(&event).await.unwrap();
+    }
+    let log = world
+        .get(OWNER, &format!("/guilds/{community}/audit-logs"))
+        .await;
+    let of_webhooks: Vec<i64> = actions(&log).into_iter().filter(|a| *a >= 50).collect();
+    assert_eq!(of_webhooks, [52, 51, 50]);
+    let newest = &entries(&log)[0];
+    assert_eq!(newest["user_id"], json!(OWNER));
+    assert_eq!(
+        (&newest["target_id"], &newest["reason"], &newest["changes"]),
+        (&json!("9000"), &json!("builds"), &changes)
+    );
+}
+
+#[tokio::test]
 async fn an_entry_says_who_did_what_to_whom_from_what_to_what_and_why() {
     let world = World::new().await;
     let community = world.community().await;

@@ -1,97 +1,14 @@
-//! Replays the stored fuzz corpus. The part of a file's name before the first `-` is the expected
-//! end, `any` for inputs a fuzzer found.
-
-use std::path::Path;
+//! Replays the stored fuzz corpus, as `testkit::corpus` tells.
 
 use identity::fuzz::Passkeys;
-use kernel::{Rng, SeededRng, rng};
 use serde_json::json;
 
 use crate::fuzz_bodies;
 use crate::software_key::{Key, ORIGIN};
 
-/// Set to the number of mutants of each target, for a long run.
-const MUTANTS: &str = "MEYDAN_FUZZ_MUTANTS";
-/// Set to another number for other mutants.
-const SEED: &str = "MEYDAN_FUZZ_SEED";
-
-type Input = (String, Vec<u8>);
-
-/// The stored inputs of a target, in the order of their names.
-fn inputs(target: &str) -> Vec<Input> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
-    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
-    let mut inputs: Vec<Input> = entries
-        .map(|entry| {
-            let name = entry.file_name().into_string().unwrap();
-            (name, std::fs::read(entry.path()).unwrap())
-        })
-        .collect();
-    inputs.sort();
-    inputs
-}
-
-/// Replays the corpus, then mutants of it: a fuzzer that sees no coverage, and needs no tools.
+/// Replays a target of this crate.
 fn replay(target: &str, at_least: usize, end_of: impl Fn(&[u8]) -> &'static str) {
-    let inputs = inputs(target);
-    for (name, data) in &inputs {
-        let end = end_of(data);
-        let (expected, _) = name.split_once('-').unwrap();
-        assert!(
-            expected == "any" || expected == end,
-            "{name} ended with {end}"
-        );
-    }
-    let count = inputs.len();
-    assert!(count >= at_least, "only {count} inputs for {target}");
-    let number = |name: &str, usual: u64| {
-        std::env::var_os(name).map_or(usual, |text| text.to_str().unwrap().parse().unwrap())
-    };
-    let seed = number(SEED, 1);
-    let random = SeededRng::new(seed);
-    for _ in 0..number(MUTANTS, 300) {
-        let mutant = mutant(&*random, &inputs);
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| end_of(&mutant)));
-        assert!(
-            ended.is_ok(),
-            "{SEED}={seed}: {:?}",
-            mutant.escape_ascii().to_string()
-        );
-    }
-}
-
-/// An input with some bytes changed, taken out, put in, doubled, or taken from another input.
-fn mutant(random: &dyn Rng, inputs: &[Input]) -> Vec<u8> {
-    let below = |most: usize| {
-        usize::try_from(rng::below(random, u64::try_from(most.max(1)).unwrap())).unwrap()
-    };
-    let mut data = inputs[below(inputs.len())].1.clone();
-    for _ in 0..=below(4) {
-        let from = below(data.len() + 1);
-        let to = (from + below(9)).min(data.len());
-        let piece: Vec<u8> = match below(6) {
-            0 => rng::bytes::<1>(random).to_vec(),
-            1 => Vec::new(),
-            2 => data[from..to].repeat(1 + below(40)),
-            3 => b"\0\xff\x7f{}[]\"\\-.:\n9"
-                .iter()
-                .copied()
-                .skip(below(14))
-                .take(1)
-                .collect(),
-            4 => format!("{}", rng::below(random, u64::MAX)).into_bytes(),
-            _ => {
-                let other = &inputs[below(inputs.len())].1;
-                let at = below(other.len() + 1);
-                other.iter().copied().skip(at).take(below(64)).collect()
-            }
-        };
-        data.splice(from..to, piece);
-        data.truncate(8_192);
-    }
-    data
+    testkit::corpus::replay(env!("CARGO_MANIFEST_DIR"), target, at_least, end_of).unwrap();
 }
 
 /// Targets for text see nothing else; a mutant that is none becomes one.

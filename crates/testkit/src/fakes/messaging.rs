@@ -11,7 +11,7 @@ use contracts::messaging::{
     Voice, WebhookAct, WebhookPlace,
 };
 use kernel::failure::{INVALID_REQUEST, NOT_FOUND, UNAVAILABLE};
-use kernel::{ChannelId, Failure, MessageId, UserId};
+use kernel::{ChannelId, ErrorKind, ErrorRow, Failure, MessageId, UserId};
 use serde_json::Value;
 
 /// As many as the real one takes.
@@ -22,6 +22,14 @@ const MAX_CURSORS: usize = 100;
 const MAX_SYNCED: usize = 200;
 /// As many as the real one gives.
 const MAX_MESSAGES: usize = 100;
+/// What the real one says of a channel that is gone.
+static CHANNEL_GONE: ErrorRow = ErrorRow {
+    code: "FAKE_CHANNEL_GONE",
+    kind: ErrorKind::NotFound,
+    dialect: 10003,
+    en: "gone",
+    tr: "gitti",
+};
 /// Messages that are made here get ids from here on.
 const FIRST_MESSAGE: i64 = 9_000_000_000_000_000;
 /// As many as the real one gives.
@@ -42,6 +50,7 @@ struct State {
     missed: BTreeMap<ChannelId, Synced>,
     messages: BTreeMap<MessageId, Message>,
     keys: BTreeMap<(UserId, String), MessageId>,
+    closed: Vec<ChannelId>,
     away: bool,
 }
 
@@ -78,6 +87,11 @@ impl FakeMessaging {
     /// Puts a message in.
     pub fn put_message(&self, message: Message) {
         self.lock().messages.insert(message.id, message);
+    }
+
+    /// From now on nothing can be said in a channel: it is gone.
+    pub fn close(&self, channel: ChannelId) {
+        self.lock().closed.push(channel);
     }
 
     /// All messages, oldest first.
@@ -246,6 +260,9 @@ impl Messaging for FakeMessaging {
         act: WebhookAct,
     ) -> Result<Option<Message>, Failure> {
         let mut state = self.present()?;
+        if state.closed.contains(&place.channel) {
+            return Err(CHANNEL_GONE.fail());
+        }
         match act {
             WebhookAct::Send { voice, body, key } => {
                 let author: UserId = place.webhook.cast();

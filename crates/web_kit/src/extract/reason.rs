@@ -22,7 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AuditReason {
         let Some(value) = parts.headers.get(REASON) else {
             return Ok(AuditReason(None));
         };
-        let Some(text) = decode(value.as_bytes()) else {
+        let Some(text) = percent_decode(value.as_bytes()) else {
             return Err(refused("INVALID", "must be percent-encoded UTF-8"));
         };
         let text = text.trim();
@@ -38,8 +38,9 @@ fn refused(code: &'static str, detail: &str) -> Fail {
     Fail(INVALID_REQUEST.fail().field(error))
 }
 
-/// Percent-decodes; a stray `%` stands for itself, as in the libraries that do not encode.
-fn decode(bytes: &[u8]) -> Option<String> {
+/// Percent-decodes text without NULs; a stray `%` stands for itself, as in the libraries that do not
+/// encode.
+pub fn percent_decode(bytes: &[u8]) -> Option<String> {
     let digit = |byte: u8| {
         char::from(byte)
             .to_digit(16)
@@ -67,7 +68,7 @@ fn decode(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::percent_decode;
 
     #[test]
     fn reasons_are_percent_decoded() {
@@ -79,7 +80,7 @@ mod tests {
             ("a%00b", None),
             ("", Some("")),
         ] {
-            assert_eq!(decode(raw.as_bytes()).as_deref(), text, "{raw}");
+            assert_eq!(percent_decode(raw.as_bytes()).as_deref(), text, "{raw}");
         }
     }
 }
