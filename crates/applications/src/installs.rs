@@ -102,7 +102,7 @@ impl Applications {
             roles: &own,
             timed_out: false,
         };
-        Ok(base(&standing))
+        Ok(base(&standing).chat)
     }
 
     /// Installs an application or changes its rights. Repeatable: the bot comes first, then the

@@ -22,8 +22,8 @@ async fn world() -> World {
     world.communities.add_channel(ELSEWHERE, ABROAD, "abroad");
     let hidden = Overwrite {
         target: Target::Role(COMMUNITY.cast()),
-        allow: Chat::NONE,
-        deny: Chat::VIEW_CHANNEL,
+        allow: Chat::NONE.into(),
+        deny: Chat::VIEW_CHANNEL.into(),
     };
     world
         .communities
