@@ -56,16 +56,14 @@ impl Messaging {
         let author: UserId = of.webhook.cast();
         match act {
             WebhookAct::Send { voice, body, key } => {
-                let sent: SendMessage = read(body)?;
+                let mut sent: SendMessage = read(body)?;
+                // It reads nothing, so it has nothing to answer or to show.
+                sent.message_reference = None;
                 let mut new = sent.check(key)?;
                 new.voice = Some(voice);
-                let answered = self
-                    .find_answered(author, &place, new.reference.as_ref())
-                    .await?;
-                let composed = self.compose(author, &place, &new, answered.as_ref());
-                let composed = composed.await?;
+                let composed = self.compose(author, &place, &new, None).await?;
                 self.ensure_row(&place).await?;
-                let mut append = self.prepare(author, &place, &new, answered, composed)?;
+                let mut append = self.prepare(author, &place, &new, None, composed)?;
                 append.audience.member = None;
                 let delivery = self.append(&place, &new, append).await?;
                 Ok(Some(delivery.message))
