@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: retries. The caller knows what may be repeated.
 
+mod call;
 mod places;
 
 use std::error::Error as StdError;
@@ -21,12 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use call::Wanted;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, ClientBuilder, Method, Url, redirect};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::{Client, ClientBuilder, Url, redirect};
 use thiserror::Error;
 
+pub use call::Call;
 pub use places::{Permit, PermitError, Permits};
 
 /// How long a call may take and how much it may bring.
@@ -71,99 +73,6 @@ pub enum OutboundError {
     /// The answer is longer than its bound.
     #[error("read an answer of at most {0} bytes")]
     TooLong(usize),
-}
-
-/// A call.
-#[derive(Debug)]
-pub struct Call {
-    method: Method,
-    url: String,
-    form: Option<Vec<(String, SecretString)>>,
-    body: Option<Bytes>,
-    headers: Vec<(&'static str, String)>,
-    credential: Option<Credential>,
-    answer: Wanted,
-}
-
-/// How much of an answer is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// All of it; one that is too long is an error.
-    Whole,
-    /// As much as the bounds allow; the rest is not read.
-    Beginning,
-}
-
-#[derive(Debug)]
-enum Credential {
-    Basic(String, SecretString),
-    Bearer(SecretString),
-}
-
-impl Call {
-    /// Reads.
-    pub fn get(url: &str) -> Self {
-        Call {
-            method: Method::GET,
-            url: url.to_owned(),
-            form: None,
-            body: None,
-            headers: Vec::new(),
-            credential: None,
-            answer: Wanted::Whole,
-        }
-    }
-
-    /// Posts a form. Values may be codes and numbers, so they are never shown.
-    pub fn form(url: &str, fields: &[(&str, &str)]) -> Self {
-        let fields = fields.iter().map(|(name, value)| {
-            let value = SecretString::from((*value).to_owned());
-            ((*name).to_owned(), value)
-        });
-        Call {
-            method: Method::POST,
-            form: Some(fields.collect()),
-            ..Call::get(url)
-        }
-    }
-
-    /// Posts JSON.
-    pub fn json(url: &str, body: Bytes) -> Self {
-        Call {
-            method: Method::POST,
-            body: Some(body),
-            headers: vec![("content-type", "application/json".to_owned())],
-            ..Call::get(url)
-        }
-    }
-
-    /// With a header.
-    #[must_use]
-    pub fn header(mut self, name: &'static str, value: String) -> Self {
-        self.headers.push((name, value));
-        self
-    }
-
-    /// Only the beginning of the answer is read, as much as the bounds allow.
-    #[must_use]
-    pub fn beginning(mut self) -> Self {
-        self.answer = Wanted::Beginning;
-        self
-    }
-
-    /// With a name and a password.
-    #[must_use]
-    pub fn basic(mut self, name: &str, password: &SecretString) -> Self {
-        self.credential = Some(Credential::Basic(name.to_owned(), password.clone()));
-        self
-    }
-
-    /// With a token.
-    #[must_use]
-    pub fn bearer(mut self, token: &SecretString) -> Self {
-        self.credential = Some(Credential::Bearer(token.clone()));
-        self
-    }
 }
 
 /// What came back.
@@ -246,28 +155,9 @@ impl Outbound {
     pub async fn send(&self, call: Call) -> Result<Answer, OutboundError> {
         let url: Url = call.url.parse().or(Err(OutboundError::Malformed))?;
         let client = self.reach.client(&url)?;
-        let mut request = client.request(call.method, url);
-        if let Some(form) = &call.form {
-            let fields = form
-                .iter()
-                .map(|(name, value)| (name, value.expose_secret()));
-            request = request.form(&fields.collect::<Vec<_>>());
-        }
-        if let Some(body) = call.body {
-            request = request.body(body);
-        }
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        request = match &call.credential {
-            Some(Credential::Basic(name, password)) => {
-                request.basic_auth(name, Some(password.expose_secret()))
-            }
-            Some(Credential::Bearer(token)) => request.bearer_auth(token.expose_secret()),
-            None => request,
-        };
-        let response = request.send().await.map_err(failed)?;
-        self.read(response, call.answer).await
+        let answer = call.answer;
+        let response = call.request(client, url).send().await.map_err(failed)?;
+        self.read(response, answer).await
     }
 
     async fn read(
@@ -414,6 +304,8 @@ async fn look_up(name: String) -> io::Result<Vec<IpAddr>> {
 mod tests {
     use std::net::Ipv4Addr;
     use std::sync::Mutex;
+
+    use secrecy::SecretString;
 
     use super::*;
 
