@@ -15,6 +15,7 @@
 pub mod applications;
 pub mod communities;
 pub mod identity;
+pub mod media;
 pub mod messaging;
 pub mod privacy;
 pub mod relations;
@@ -22,6 +23,7 @@ pub mod relations;
 pub use applications::Applications;
 pub use communities::Communities;
 pub use identity::{Auth, Credentials, Identity, ServiceTokens};
+pub use media::Media;
 pub use messaging::Messaging;
 pub use privacy::PersonalData;
 pub use relations::Relations;

@@ -48,6 +48,8 @@ pub mod kind {
     pub enum Subscription {}
     /// One event on its way to one address.
     pub enum Delivery {}
+    /// A file that somebody uploaded.
+    pub enum Media {}
     /// A thing without a type of its own (audit entries, tokens).
     pub enum Other {}
 }
@@ -66,6 +68,8 @@ pub type MessageId = Id<kind::Message>;
 pub type RoleId = Id<kind::Role>;
 /// An application.
 pub type ApplicationId = Id<kind::Application>;
+/// A file that somebody uploaded.
+pub type MediaId = Id<kind::Media>;
 /// A thing without a type of its own.
 pub type AnyId = Id<kind::Other>;
 /// An event.

@@ -38,8 +38,8 @@ pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use event::Event;
 pub use failure::{ErrorKind, ErrorRow, Failure, FieldError};
 pub use id::{
-    AnyId, ApplicationId, ChannelId, CommunityId, DeliveryId, DeviceId, EventId, Id, MessageId,
-    RoleId, SubscriptionId, UserId, WebhookId,
+    AnyId, ApplicationId, ChannelId, CommunityId, DeliveryId, DeviceId, EventId, Id, MediaId,
+    MessageId, RoleId, SubscriptionId, UserId, WebhookId,
 };
 pub use ids::{IdError, Ids, WorkerSlot};
 pub use limit::{Limiter, Rule, Verdict};

@@ -1,8 +1,9 @@
 //! The composition: the only file that knows all contexts.
 //!
 //! It builds them in the order in which they call each other, so that a cycle cannot be written:
-//! identity ← communities ← messaging, applications ← realtime. Begin with [`start`].
+//! media ← identity ← communities ← messaging, applications ← realtime. Begin with [`start`].
 
+mod alone;
 mod catalog;
 mod ground;
 mod issuers;
@@ -16,6 +17,7 @@ use runtime::{Job, Lifecycle, Module};
 use secrecy::SecretString;
 use web_kit::{StackOptions, Table, TokenVerifier};
 
+use alone::{audit_of, identity_of, media_of};
 pub(crate) use catalog::{errors, metrics, migrations};
 use ground::Ground;
 
@@ -36,6 +38,8 @@ pub(crate) enum Error {
     Secret(#[from] identity::SecretError),
     #[error("deriving keys of applications from the root secret")]
     ApplicationSecret(#[from] applications::SecretError),
+    #[error("deriving keys of files from the root secret")]
+    MediaSecret(#[from] media::SecretError),
     #[error(transparent)]
     AuditSecret(#[from] audit::SecretError),
     #[error("reading internal.identity")]
@@ -64,6 +68,7 @@ pub(crate) enum Error {
 pub(crate) struct Contexts {
     pub(crate) identity: Arc<identity::Identity>,
     communities: Arc<communities::Communities>,
+    media: Arc<media::Media>,
     messaging: Arc<messaging::Messaging>,
     applications: Arc<applications::Applications>,
     pub(crate) audit: Arc<audit::Audit>,
@@ -103,7 +108,17 @@ impl Told {
 }
 
 impl Contexts {
+<<<<<<< HEAD
     fn build(ground: &Ground, identity: Arc<identity::Identity>, told: Told) -> Self {
+=======
+    fn build(
+        ground: &Ground,
+        identity: Arc<identity::Identity>,
+        media: Arc<media::Media>,
+        messaging: messaging::Settings,
+        keys: Keys,
+    ) -> Self {
+>>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
         let communities = communities::build(communities::Deps {
             db: ground.db.clone(),
             ids: Arc::clone(&ground.ids),
@@ -141,8 +156,9 @@ impl Contexts {
         let audit = audit_of(ground, told.audit);
         let (ids, clock) = (Arc::clone(&ground.ids), Arc::clone(&ground.clock));
         let sessions = realtime::PersonalRows::new(ground.db.clone(), ids, clock);
-        let parts: [Arc<dyn PersonalData>; 5] = [
+        let parts: [Arc<dyn PersonalData>; 6] = [
             communities.clone(),
+            media.clone(),
             messaging.clone(),
             applications.clone(),
             audit.clone(),
@@ -152,6 +168,7 @@ impl Contexts {
         Contexts {
             identity,
             communities,
+            media,
             messaging,
             applications,
             audit,
@@ -163,6 +180,7 @@ impl Contexts {
         vec![
             identity::tables(Arc::clone(&self.identity)),
             communities::table(Arc::clone(&self.communities)),
+            media::table(Arc::clone(&self.media)),
             messaging::tables(Arc::clone(&self.messaging)),
             applications::table(Arc::clone(&self.applications)),
             audit::table(Arc::clone(&self.audit)),
@@ -178,6 +196,9 @@ impl Contexts {
         if has(Service::Communities) {
             modules.push(communities::module(&self.communities));
         }
+        if has(Service::Media) {
+            modules.push(media::module(&self.media));
+        }
         if has(Service::Messaging) {
             modules.push(messaging::module(Arc::clone(&self.messaging)));
         }
@@ -189,30 +210,6 @@ impl Contexts {
         }
         modules
     }
-}
-
-fn identity_of(ground: &Ground, settings: identity::Settings) -> Arc<identity::Identity> {
-    identity::build(identity::Deps {
-        db: ground.db.clone(),
-        ids: Arc::clone(&ground.ids),
-        clock: Arc::clone(&ground.clock),
-        rng: Arc::clone(&ground.rng),
-        fanout: Arc::clone(&ground.fanout),
-        limiter: Arc::clone(&ground.limiter),
-        cache: Arc::clone(&ground.cache),
-        senders: ground.carriers.senders.clone(),
-        objects: Arc::clone(&ground.objects),
-        settings,
-    })
-}
-
-fn audit_of(ground: &Ground, key: audit::Key) -> Arc<audit::Audit> {
-    audit::build(audit::Deps {
-        db: ground.db.clone(),
-        ids: Arc::clone(&ground.ids),
-        clock: Arc::clone(&ground.clock),
-        key,
-    })
 }
 
 /// Every route of the product, without a database behind it: for the API document and for the
@@ -230,7 +227,15 @@ pub(crate) fn documented() -> Result<Vec<Table>, Error> {
     let secret = SecretString::from("only for the document, never used as a key");
     let keys = identity::RootKeys::derive(&secret)?;
     let identity = identity_of(&ground, identity::Settings::new(keys));
+<<<<<<< HEAD
     let contexts = Contexts::build(&ground, identity, Told::built_in(&secret)?);
+=======
+    let derived = Keys::derive(&secret)?;
+    let key = media::Key::derive(&secret)?;
+    let media = media_of(&ground, media::Settings::new("", key));
+    let messaging = messaging::Settings::default();
+    let contexts = Contexts::build(&ground, identity, media, messaging, derived);
+>>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
     let verifier = Arc::new(TokenVerifier::new("", "", Arc::clone(&ground.clock)));
     let credentials: Arc<dyn Credentials> = contexts.identity.clone();
     let judges = (&verifier, &credentials);
@@ -260,8 +265,15 @@ pub(crate) async fn contexts(config: &Config, parts: &Parts) -> Result<Contexts,
     let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
     let ground = ground.with_carriers_away(config).await?;
     let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
+<<<<<<< HEAD
     let told = Told::by(config, &parts.root_secret)?;
     Ok(Contexts::build(&ground, identity, told))
+=======
+    let keys = Keys::derive(&parts.root_secret)?;
+    let messaging = settings::messaging(config);
+    let media = media_of(&ground, settings::media(config, &parts.root_secret)?);
+    Ok(Contexts::build(&ground, identity, media, messaging, keys))
+>>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
 }
 
 /// Builds the contexts, binds, and serves the selected ones in tasks of `lifecycle`.
@@ -277,6 +289,7 @@ pub(crate) async fn start(
     let ground = Ground::leased(config, &parts, &lifecycle, &end).await?;
     let ground = ground.with_carriers(config).await?;
     stores::clear_unfinished(config, ground.clock.now()).await;
+    let media = media_of(&ground, settings::media(config, &parts.root_secret)?);
     let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
     let credentials = issuers::credentials(config, &parts, &ground, &identity)?;
     if issuers::elsewhere(config, &parts).is_none() {
@@ -284,8 +297,14 @@ pub(crate) async fn start(
     }
     let plan = demo::plan(config, parts.contents, &identity).await?;
     let (has_admin, setup_token) = first_admin(config, &parts, &identity).await?;
+<<<<<<< HEAD
     let told = Told::by(config, &parts.root_secret)?;
     let contexts = Contexts::build(&ground, identity, told);
+=======
+    let keys = Keys::derive(&parts.root_secret)?;
+    let messaging = settings::messaging(config);
+    let contexts = Contexts::build(&ground, identity, media, messaging, keys);
+>>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
     // Months that began while nothing ran have no partition yet.
     contexts
         .messaging

@@ -36,8 +36,13 @@ const OPEN: &[&str] = &[
     "POST /api/v10/webhooks/{webhook_id}/{token}/github",
     "POST /api/v10/webhooks/{webhook_id}/{token}/slack",
     "GET /assets/{name}",
+    // Signed, and good for a while.
+    "GET /attachments/{channel_id}/{media_id}/{file_name}",
     "GET /auth/{page}",
+    // Pictures that everybody sees, under names nobody can guess.
+    "GET /avatars/{user_id}/{file}",
     "GET /gateway",
+    "GET /icons/{guild_id}/{file}",
     "GET /setup",
     "GET /v1/auth/methods",
     "GET /v1/auth/oauth/{provider}",

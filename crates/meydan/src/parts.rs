@@ -11,6 +11,7 @@ use secrecy::SecretString;
 pub(crate) enum Service {
     Identity,
     Communities,
+    Media,
     Messaging,
     Applications,
     Audit,
@@ -22,6 +23,7 @@ impl Service {
         match self {
             Self::Identity => "identity",
             Self::Communities => "communities",
+            Self::Media => "media",
             Self::Messaging => "messaging",
             Self::Applications => "applications",
             Self::Audit => "audit",
@@ -68,7 +70,7 @@ impl Selection {
             Service::Applications,
         ];
         let mut surfaces = Vec::new();
-        if self.has(Service::Identity) {
+        if self.has(Service::Identity) || self.has(Service::Media) {
             surfaces.push("/v1");
         }
         if dialect.into_iter().any(|service| self.has(service)) {
@@ -163,7 +165,7 @@ mod tests {
         let rest = Selection::except(&[Service::Realtime]).unwrap();
         assert_eq!(
             rest.names(),
-            "identity,communities,messaging,applications,audit"
+            "identity,communities,media,messaging,applications,audit"
         );
         assert_eq!(Service::names().join(","), Selection::all().names());
     }

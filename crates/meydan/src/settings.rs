@@ -89,6 +89,28 @@ fn otp(config: &Config) -> identity::Otp {
     }
 }
 
+/// Values of `media`.
+pub(crate) fn media(
+    config: &Config,
+    root_secret: &SecretString,
+) -> Result<media::Settings, media::SecretError> {
+    let media = &config.media;
+    let address = media.public_url.clone().unwrap_or(config.public_url());
+    let key = media::Key::derive(root_secret)?;
+    Ok(media::Settings {
+        max_file_bytes: media.max_file.bytes(),
+        max_image_bytes: media.max_image.bytes(),
+        max_pixels: media.max_pixels.into(),
+        quota_bytes: media.quota.bytes(),
+        uploads_per_user: media.uploads_per_user.into(),
+        classes: media.allow.clone(),
+        keep_unclaimed: media.keep_unclaimed,
+        address_ttl: media.address_ttl,
+        workers: media.workers,
+        ..media::Settings::new(address.to_string(), key)
+    })
+}
+
 /// Values of the writers in `messaging`.
 pub(crate) fn messaging(config: &Config) -> messaging::Settings {
     messaging::Settings {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::http::header::{
-    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, ORIGIN,
-    RETRY_AFTER,
+    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, LOCATION,
+    ORIGIN, RETRY_AFTER,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -41,6 +41,11 @@ impl Cors {
                 REQUEST_ID,
                 HeaderName::from_static("idempotency-key"),
                 HeaderName::from_static("x-audit-log-reason"),
+                // Resumable uploads.
+                HeaderName::from_static("tus-resumable"),
+                HeaderName::from_static("upload-length"),
+                HeaderName::from_static("upload-metadata"),
+                HeaderName::from_static("upload-offset"),
             ])
             .expose_headers([
                 ETAG,
@@ -55,6 +60,11 @@ impl Cors {
                 HeaderName::from_static("x-ratelimit-reset-after"),
                 HeaderName::from_static("x-ratelimit-scope"),
                 HeaderName::from_static("x-ratelimit-global"),
+                LOCATION,
+                HeaderName::from_static("tus-resumable"),
+                HeaderName::from_static("upload-expires"),
+                HeaderName::from_static("upload-length"),
+                HeaderName::from_static("upload-offset"),
             ])
             .max_age(Duration::from_secs(600))
     }

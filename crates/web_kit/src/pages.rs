@@ -109,6 +109,9 @@ impl Pages {
     }
 }
 
+/// A part of an upload. No form can send it.
+const UPLOAD_PART: &str = "application/offset+octet-stream";
+
 /// Whether the body is of a kind that a plain form cannot send, or there is none. (A form can send
 /// multipart; the token in a header, which it cannot send, is asked for with every body.)
 fn is_scripted(headers: &HeaderMap) -> bool {
@@ -117,7 +120,11 @@ fn is_scripted(headers: &HeaderMap) -> bool {
             return false;
         };
         let essence = kind.split(';').next().unwrap_or_default().trim();
-        return is_json(headers) || essence.eq_ignore_ascii_case("multipart/form-data");
+        let of_pages = ["multipart/form-data", UPLOAD_PART];
+        return is_json(headers)
+            || of_pages
+                .iter()
+                .any(|kind| essence.eq_ignore_ascii_case(kind));
     }
     let empty = only(headers, &CONTENT_LENGTH).is_none_or(|length| length == "0");
     empty && !headers.contains_key(TRANSFER_ENCODING)

@@ -7,6 +7,7 @@ pub(crate) fn migrations() -> Vec<db::Migrations> {
     vec![
         identity::MIGRATIONS,
         communities::MIGRATIONS,
+        media::MIGRATIONS,
         messaging::MIGRATIONS,
         applications::MIGRATIONS,
         audit::MIGRATIONS,
@@ -22,6 +23,7 @@ pub(crate) fn errors() -> Vec<&'static kernel::ErrorRow> {
         rpc::ERRORS,
         identity::ERRORS,
         communities::ERRORS,
+        media::ERRORS,
         messaging::ERRORS,
         applications::ERRORS,
         audit::ERRORS,
@@ -39,6 +41,7 @@ pub(crate) fn metrics() -> Vec<Metric> {
         infra::METRICS,
         db::METRICS,
         identity::METRICS,
+        media::METRICS,
         messaging::METRICS,
         audit::METRICS,
         realtime::METRICS,

@@ -33,6 +33,7 @@ settings! {
         sections {
             storage: Storage,
             objects: Objects,
+            media: Media,
             http: Http,
             grpc: Grpc,
             internal: Internal,

@@ -116,6 +116,15 @@ impl Choice for Approver {
     const ALL: &'static [Self] = &[Self::Off, Self::Required];
 }
 
+impl Choice for media::Class {
+    const WORDS: &'static [&'static str] = &media::Class::WORDS;
+    const ALL: &'static [Self] = &media::Class::ALL;
+}
+
+impl Item for media::Class {
+    const ITEM: &'static Kind = &<Self as Setting>::KIND;
+}
+
 /// How letters leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MailTransport {

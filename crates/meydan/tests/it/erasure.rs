@@ -20,6 +20,7 @@ use crate::node::{Export, Home, Node, Person, text, unpacked};
 const FILES: &[&PrivacyFile] = &[
     &identity::PRIVACY,
     &communities::PRIVACY,
+    &media::PRIVACY,
     &messaging::PRIVACY,
     &applications::PRIVACY,
     &audit::PRIVACY,

@@ -273,6 +273,7 @@ async fn an_export_is_written_once_for_the_eyes_of_the_operator() -> Result<()> 
         "audit",
         "communities",
         "identity",
+        "media",
         "messaging",
         "realtime",
     ] {

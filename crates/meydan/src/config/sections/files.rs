@@ -1,6 +1,7 @@
 //! Settings of what is kept as files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::super::schema::settings;
 use super::super::types::{Secret, StoreKind, WebOrigin};
@@ -43,5 +44,32 @@ settings! {
         access_key_id: Option<String>, or "no bucket";
         /// Its secret access key.
         secret_access_key: Option<Secret>, or "no bucket";
+    }
+}
+
+settings! {
+    /// Files that people upload.
+    "media." struct Media {
+        /// Where files are fetched. A host of their own keeps them apart from everything that
+        /// knows a login; let it lead to the same listener.
+        public_url: Option<WebOrigin>, or "`http.public_url`";
+        /// Largest file.
+        max_file: Size = "25MiB", in "1KiB" => "2GiB";
+        /// Largest image; it is held in memory while it is worked at.
+        max_image: Size = "25MiB", in "1KiB" => "64MiB";
+        /// Most pixels of an image. One of 50 million takes about 200 MiB while it is worked at.
+        max_pixels: u32 = "50000000", in "10000" => "200000000";
+        /// Most bytes of one user's files together.
+        quota: Size = "1GiB", in "1KiB" => "1TiB";
+        /// Most unfinished uploads of one user.
+        uploads_per_user: u32 = "20", in "1" => "1000";
+        /// Which files are taken, by what they are.
+        allow: Vec<media::Class> = "image,video,audio,document,archive,other";
+        /// How long an unfinished upload is kept, and a file that nothing uses.
+        keep_unclaimed: Duration = "24h", in "1h" => "30d";
+        /// How long an address of a file is good at least; at most twice as long.
+        address_ttl: Duration = "24h", in "1m" => "7d";
+        /// Images that are worked at side by side.
+        workers: usize = "1", in "1" => "16";
     }
 }
