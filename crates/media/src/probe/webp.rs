@@ -5,6 +5,50 @@ use super::{Broken, Probe, Reader, Walked, length, tiff};
 /// Flags of VP8X that tell of chunks we leave out: EXIF and XMP.
 const TELLING: u8 = 0b0000_1100;
 
+/// What the chunks walked so far told.
+#[derive(Default)]
+struct Told {
+    canvas: Option<(u32, u32)>,
+    picture: Option<(u32, u32)>,
+    moves: bool,
+    orientation: Option<u8>,
+}
+
+impl Told {
+    /// Looks at a chunk; whether it is needed to show the picture.
+    fn chunk(&mut self, name: [u8; 4], body: &mut [u8]) -> Result<bool, Broken> {
+        match &name {
+            b"VP8X" => {
+                self.canvas = Some(extended(body)?);
+                if let Some(flags) = body.first_mut() {
+                    *flags &= !TELLING;
+                }
+            }
+            b"VP8 " => self.picture = Some(lossy(body)?),
+            b"VP8L" => self.picture = Some(lossless(body)?),
+            b"ANMF" => self.moves = true,
+            b"EXIF" => {
+                let tiff = body.strip_prefix(b"Exif\0\0").unwrap_or(body);
+                self.orientation = Some(tiff::orientation(tiff));
+                return Ok(false);
+            }
+            b"ALPH" | b"ANIM" | b"ICCP" => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn size(&self) -> Result<(u32, u32), Broken> {
+        match (self.canvas, self.picture) {
+            (None, Some(size)) => Ok(size),
+            (Some(canvas), Some(size)) if canvas == size => Ok(size),
+            // Its frames are drawn on the canvas, which a decoder holds them to.
+            (Some(canvas), None) if self.moves => Ok(canvas),
+            _ => Err(Broken::Rule("a WebP without a picture of its size")),
+        }
+    }
+}
+
 pub(super) fn walk(file: &[u8]) -> Walked {
     let mut reader = Reader::new(file);
     if &reader.array::<4>()? != b"RIFF" {
@@ -15,61 +59,22 @@ pub(super) fn walk(file: &[u8]) -> Walked {
     if &reader.array::<4>()? != b"WEBP" {
         return Err(Broken::Rule("no signature of a WebP"));
     }
-    let mut chunks = Vec::with_capacity(file.len());
-    let (mut canvas, mut picture, mut moves, mut orientation) = (None, None, false, 1);
+    let (mut told, mut chunks) = (Told::default(), Vec::with_capacity(file.len()));
     while !reader.is_at_end() {
         let name = reader.array::<4>()?;
-        let body_length = length(u32::from_le_bytes(reader.array()?))?;
-        let body = reader.take(body_length)?;
+        let bytes = reader.array::<4>()?;
+        let body_length = length(u32::from_le_bytes(bytes))?;
+        let mut body = reader.take(body_length)?.to_vec();
         let padding = body_length % 2;
         reader.take(padding)?;
-        let mut body = body.to_vec();
-        let needed = match &name {
-            b"VP8X" => {
-                canvas = Some(extended(&body)?);
-                if let Some(flags) = body.first_mut() {
-                    *flags &= !TELLING;
-                }
-                true
-            }
-            b"VP8 " => {
-                picture = Some(lossy(&body)?);
-                true
-            }
-            b"VP8L" => {
-                picture = Some(lossless(&body)?);
-                true
-            }
-            b"ANMF" => {
-                moves = true;
-                true
-            }
-            b"EXIF" => {
-                let tiff = body.strip_prefix(b"Exif\0\0").unwrap_or(&body);
-                orientation = tiff::orientation(tiff);
-                false
-            }
-            b"ALPH" | b"ANIM" | b"ICCP" => true,
-            _ => false,
-        };
-        if needed {
+        if told.chunk(name, &mut body)? {
             chunks.extend_from_slice(&name);
-            chunks.extend_from_slice(
-                &u32::try_from(body_length)
-                    .or(Err(Broken::Short))?
-                    .to_le_bytes(),
-            );
+            chunks.extend_from_slice(&bytes);
             chunks.append(&mut body);
             chunks.resize(chunks.len() + padding, 0);
         }
     }
-    let (width, height) = match (canvas, picture) {
-        (None, Some(size)) => size,
-        (Some(canvas), Some(size)) if canvas == size => size,
-        // Its frames are drawn on the canvas, which a decoder holds them to.
-        (Some(canvas), None) if moves => canvas,
-        _ => return Err(Broken::Rule("a WebP without a picture of its size")),
-    };
+    let (width, height) = told.size()?;
     let mut clean = Vec::with_capacity(chunks.len() + 12);
     clean.extend_from_slice(b"RIFF");
     let whole = u32::try_from(chunks.len() + 4).or(Err(Broken::Short))?;
@@ -79,7 +84,7 @@ pub(super) fn walk(file: &[u8]) -> Walked {
     Ok(Probe {
         width,
         height,
-        orientation,
+        orientation: told.orientation.unwrap_or(1),
         clean,
     })
 }

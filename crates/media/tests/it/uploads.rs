@@ -147,9 +147,9 @@ async fn bounds_hold_at_their_edges() {
     let more = world.patch(&at, 99, "xx").await;
     assert_eq!(code(&more), (413, "MEDIA_TOO_LARGE"));
     assert_eq!(world.offset(&at).await, 99);
-    let second = world.opened(100, "").await;
-    assert_eq!(code(&world.open(51, "").await), (413, "MEDIA_QUOTA"));
-    world.opened(50, "").await;
+    let second = world.opened(90, "").await;
+    assert_eq!(code(&world.open(61, "").await), (413, "MEDIA_QUOTA"));
+    world.opened(60, "").await;
     assert_eq!(code(&world.open(0, "").await), (400, "UPLOADS_OPEN_MAX"));
     let end = |at: String| {
         let world = &world;
@@ -161,15 +161,13 @@ async fn bounds_hold_at_their_edges() {
     };
     end(second).await.expect(204).unwrap();
     // What comes in one go has the same bounds.
-    let refused = world.try_receive("a", None, &[b'x'; 101]).await;
-    assert_eq!(refused, Err("MEDIA_QUOTA"), "100 are left, 150 are taken");
-    world.try_receive("a", None, &[b'x'; 100]).await.unwrap();
+    let refused = world.try_receive("a", None, &[b'x'; 91]).await;
+    assert_eq!(refused, Err("MEDIA_QUOTA"), "90 are left");
+    world.try_receive("a", None, &[b'x'; 90]).await.unwrap();
     assert_eq!(world.try_receive("a", None, b"x").await, Err("MEDIA_QUOTA"));
     end(at).await.expect(204).unwrap();
-    assert_eq!(
-        world.try_receive("a", None, &[b'x'; 101]).await,
-        Err("MEDIA_QUOTA")
-    );
+    let refused = world.try_receive("a", None, &[b'x'; 101]).await;
+    assert_eq!(refused, Err("MEDIA_TOO_LARGE"));
     world.app.clear().await.unwrap();
     assert_eq!(world.stored().await.len(), 1, "what was refused is gone");
 }
