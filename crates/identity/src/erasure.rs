@@ -30,6 +30,7 @@ const BATCH: i64 = 100;
 /// What the contexts answer, for the subscription.
 pub(crate) const ANSWERS: &[&str] = &[
     "communities.user_erased.v1",
+    "media.user_erased.v1",
     "messaging.user_erased.v1",
     "applications.user_erased.v1",
     "audit.user_erased.v1",
