@@ -108,17 +108,12 @@ impl Told {
 }
 
 impl Contexts {
-<<<<<<< HEAD
-    fn build(ground: &Ground, identity: Arc<identity::Identity>, told: Told) -> Self {
-=======
     fn build(
         ground: &Ground,
         identity: Arc<identity::Identity>,
         media: Arc<media::Media>,
-        messaging: messaging::Settings,
-        keys: Keys,
+        told: Told,
     ) -> Self {
->>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
         let communities = communities::build(communities::Deps {
             db: ground.db.clone(),
             ids: Arc::clone(&ground.ids),
@@ -227,15 +222,9 @@ pub(crate) fn documented() -> Result<Vec<Table>, Error> {
     let secret = SecretString::from("only for the document, never used as a key");
     let keys = identity::RootKeys::derive(&secret)?;
     let identity = identity_of(&ground, identity::Settings::new(keys));
-<<<<<<< HEAD
-    let contexts = Contexts::build(&ground, identity, Told::built_in(&secret)?);
-=======
-    let derived = Keys::derive(&secret)?;
     let key = media::Key::derive(&secret)?;
     let media = media_of(&ground, media::Settings::new("", key));
-    let messaging = messaging::Settings::default();
-    let contexts = Contexts::build(&ground, identity, media, messaging, derived);
->>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
+    let contexts = Contexts::build(&ground, identity, media, Told::built_in(&secret)?);
     let verifier = Arc::new(TokenVerifier::new("", "", Arc::clone(&ground.clock)));
     let credentials: Arc<dyn Credentials> = contexts.identity.clone();
     let judges = (&verifier, &credentials);
@@ -265,15 +254,9 @@ pub(crate) async fn contexts(config: &Config, parts: &Parts) -> Result<Contexts,
     let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
     let ground = ground.with_carriers_away(config).await?;
     let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
-<<<<<<< HEAD
-    let told = Told::by(config, &parts.root_secret)?;
-    Ok(Contexts::build(&ground, identity, told))
-=======
-    let keys = Keys::derive(&parts.root_secret)?;
-    let messaging = settings::messaging(config);
     let media = media_of(&ground, settings::media(config, &parts.root_secret)?);
-    Ok(Contexts::build(&ground, identity, media, messaging, keys))
->>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
+    let told = Told::by(config, &parts.root_secret)?;
+    Ok(Contexts::build(&ground, identity, media, told))
 }
 
 /// Builds the contexts, binds, and serves the selected ones in tasks of `lifecycle`.
@@ -297,14 +280,8 @@ pub(crate) async fn start(
     }
     let plan = demo::plan(config, parts.contents, &identity).await?;
     let (has_admin, setup_token) = first_admin(config, &parts, &identity).await?;
-<<<<<<< HEAD
     let told = Told::by(config, &parts.root_secret)?;
-    let contexts = Contexts::build(&ground, identity, told);
-=======
-    let keys = Keys::derive(&parts.root_secret)?;
-    let messaging = settings::messaging(config);
-    let contexts = Contexts::build(&ground, identity, media, messaging, keys);
->>>>>>> 6d5ee12 (media: uploads that survive, clean images, signed addresses)
+    let contexts = Contexts::build(&ground, identity, media, told);
     // Months that began while nothing ran have no partition yet.
     contexts
         .messaging

@@ -19,8 +19,8 @@ use crate::setup::Account;
 const TURN: Duration = Duration::from_millis(20);
 /// Reads under way at once.
 const CONNECTIONS: usize = 64;
-/// Channels whose read states are asked for.
-const UNREAD_CHANNELS: usize = 200;
+/// Channels whose read states are asked for: with the silent one that a community begins with, 200.
+const UNREAD_CHANNELS: usize = 199;
 /// Channels whose newest messages are asked for, and how many.
 const HISTORY_CHANNELS: usize = 20;
 const PAGE: usize = 50;

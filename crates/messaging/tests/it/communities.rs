@@ -126,7 +126,10 @@ impl contracts::Communities for Rights {
         let class = ClassRights {
             class: 0,
             base: Chat::DEFAULT.into(),
-            channels: here.into_iter().map(|id| (id, Chat::DEFAULT.into())).collect(),
+            channels: here
+                .into_iter()
+                .map(|id| (id, Chat::DEFAULT.into()))
+                .collect(),
         };
         Ok(Some(Compiled {
             community,
