@@ -41,7 +41,8 @@ impl Communities {
             }
         }
         let roles = crate::sql::roles::list_roles(&change.tx, &[community]).await?;
-        let guild = guild_object(&change.community, &roles);
+        let emojis = crate::sql::emojis::list_emojis(&change.tx, &[community]).await?;
+        let guild = guild_object(&change.community, &roles, &emojis);
         change.finish().await?;
         Ok(guild)
     }

@@ -52,6 +52,9 @@ pub(crate) enum Action {
     RoleDelete,
     InviteCreate,
     InviteDelete,
+    EmojiCreate,
+    EmojiUpdate,
+    EmojiDelete,
 }
 
 impl Action {
@@ -76,6 +79,9 @@ impl Action {
             Action::RoleDelete => 32,
             Action::InviteCreate => 40,
             Action::InviteDelete => 42,
+            Action::EmojiCreate => 60,
+            Action::EmojiUpdate => 61,
+            Action::EmojiDelete => 62,
         }
     }
 }

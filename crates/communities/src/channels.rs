@@ -1,8 +1,8 @@
 //! Channels of communities: list, read, make, change, delete.
 
-use contracts::communities::{Channel, channel_kind};
+use contracts::communities::{Channel, ThreadSettings, channel_kind};
 use kernel::perm::Chat;
-use kernel::{Caller, ChannelId, CommunityId};
+use kernel::{Caller, ChannelId, CommunityId, EmojiId};
 use serde_json::json;
 
 use crate::Communities;
@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::events::{self, Told, intent};
 use crate::model::{ChannelRow, OverwriteRow, changes, channel_object};
 use crate::overwrites::replace;
-use crate::requests::{CreateChannel, UpdateChannel};
-use crate::sql::{channels, communities, invites};
+use crate::requests::{CreateChannel, ThreadsRequest, UpdateChannel};
+use crate::sql::{channels, communities, emojis, invites};
 
 impl Communities {
     /// The channels of a community that the caller sees.
@@ -58,7 +58,7 @@ impl Communities {
         }
         check_parent(&known, new.parent_id)?;
         let last = known.iter().map(|channel| channel.position).max();
-        let row = ChannelRow {
+        let mut row = ChannelRow {
             id: self.ids.next()?,
             community_id: community,
             parent_id: new.parent_id,
@@ -70,7 +70,10 @@ impl Communities {
             topic: new.topic,
             nsfw: new.nsfw.unwrap_or(false),
             slowmode_s: new.rate_limit_per_user.unwrap_or(0),
+            settings: json!({}),
         };
+        let threads = self.threads(&change, &row, new.threads).await?;
+        row.settings = serde_json::to_value(threads)?;
         channels::insert_channel(&change.tx, &row).await?;
         // A new channel is not in what was compiled before.
         change.raise_epoch()?;
@@ -121,7 +124,11 @@ impl Communities {
             }
             replace(&mut change, &before, &old, &overwrites, held).await?;
         }
-        let after = apply(before.clone(), patch)?;
+        let threads = self
+            .threads(&change, &before, patch.threads.clone())
+            .await?;
+        let mut after = apply(before.clone(), patch)?;
+        after.settings = serde_json::to_value(threads)?;
         let object = channel_object(&after, &overwrites);
         if after == before && overwrites == old {
             change.drop_all().await?;
@@ -166,6 +173,58 @@ impl Communities {
         )?;
         change.finish().await?;
         Ok(object)
+    }
+}
+
+impl Communities {
+    /// What a request says about threads, over what the channel says already. New tags get ids.
+    async fn threads(
+        &self,
+        change: &Change<'_>,
+        row: &ChannelRow,
+        asked: ThreadsRequest,
+    ) -> Result<ThreadSettings> {
+        asked.fits(row.kind)?;
+        let before = row.threads();
+        let known = before.available_tags.clone().unwrap_or_default();
+        let tags = match asked.available_tags.clone() {
+            None => None,
+            Some(tags) => {
+                let mut list = Vec::with_capacity(tags.len());
+                for tag in tags {
+                    let kept = tag.id.filter(|id| known.iter().any(|one| one.id == *id));
+                    let id = match kept {
+                        Some(id) => id,
+                        None => self.ids.next()?,
+                    };
+                    list.push(tag.object(id));
+                }
+                Some(list)
+            }
+        };
+        let after = asked.over(before, tags);
+        let named: Vec<EmojiId> = after
+            .available_tags
+            .iter()
+            .flatten()
+            .filter_map(|tag| tag.emoji_id)
+            .chain(
+                after
+                    .default_reaction_emoji
+                    .iter()
+                    .filter_map(|one| one.emoji_id),
+            )
+            .collect();
+        if !named.is_empty() && after != row.threads() {
+            let emojis = emojis::list_emojis(&change.tx, &[row.community_id]).await?;
+            if named
+                .iter()
+                .any(|id| !emojis.iter().any(|emoji| emoji.id == *id))
+            {
+                return Err(Error::UnknownEmoji);
+            }
+        }
+        Ok(after)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Communities themselves: make, read, change, delete, leave.
 
-use contracts::communities::Guild;
+use contracts::communities::{Guild, channel_kind};
 use db::once::Claim;
+use futures::future::try_join_all;
 use infra::fanout::Control;
 use kernel::perm::{Chat, Permissions};
-use kernel::{Caller, ChannelId, CommunityId, Once, UserId};
+use kernel::{Caller, CommunityId, Once, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -12,14 +13,18 @@ use utoipa::ToSchema;
 use crate::change::{Action, Change, Reason};
 use crate::error::{Error, Result};
 use crate::events::{self, CommunityGonePayload, Told, intent};
-use crate::model::{CommunityRow, CommunitySettings, changes, guild_object};
+use crate::model::{
+    ChannelRow, CommunityRow, CommunitySettings, OverwriteRow, RoleRow, changes, guild_object,
+};
 use crate::requests::{CreateCommunity, TransferOwnership, UpdateCommunity};
 use crate::sql::communities::NewCommunityRows;
-use crate::sql::{channels, communities, roles};
+use crate::sql::{channels, communities, emojis, roles};
 use crate::{Communities, SCHEMA, discovery};
 
 /// Name of a new community's first channel.
 const FIRST_CHANNEL: &str = "general";
+/// Name of everyone's role.
+const EVERYONE: &str = "@everyone";
 /// Status of a creation.
 const CREATED: u16 = 201;
 
@@ -32,6 +37,16 @@ pub struct Made {
     pub body: Value,
     /// Whether the request came before.
     pub replayed: bool,
+}
+
+/// What a new community consists of besides its owner.
+pub(crate) struct Blueprint {
+    pub(crate) name: String,
+    pub(crate) settings: CommunitySettings,
+    /// Everyone's among them.
+    pub(crate) roles: Vec<RoleRow>,
+    pub(crate) channels: Vec<ChannelRow>,
+    pub(crate) overwrites: Vec<OverwriteRow>,
 }
 
 /// A community in the list of the caller's own.
@@ -60,10 +75,58 @@ impl Communities {
         new: CreateCommunity,
         once: Option<Once>,
     ) -> Result<Made> {
+        let new = new.checked()?;
+        self.make(caller, once, async |_, id| {
+            self.first_blueprint(id, new.name)
+        })
+        .await
+    }
+
+    /// A community with everyone's role and one channel.
+    fn first_blueprint(&self, id: CommunityId, name: String) -> Result<Blueprint> {
+        let mut everyone = RoleRow {
+            id: id.cast(),
+            community_id: id,
+            name: EVERYONE.to_owned(),
+            position: 0,
+            colour: 0,
+            flags: 0,
+            chat: 0,
+            trade: 0,
+            bot_id: None,
+        };
+        everyone.set_rights(Permissions::DEFAULT);
+        let channel = ChannelRow {
+            id: self.ids.next()?,
+            community_id: id,
+            parent_id: None,
+            kind: channel_kind::TEXT,
+            position: 0,
+            name: FIRST_CHANNEL.to_owned(),
+            topic: None,
+            nsfw: false,
+            slowmode_s: 0,
+            settings: json!({}),
+        };
+        Ok(Blueprint {
+            name,
+            settings: CommunitySettings::default(),
+            roles: vec![everyone],
+            channels: vec![channel],
+            overwrites: Vec::new(),
+        })
+    }
+
+    /// Makes a community from a plan, which is drawn inside the transaction.
+    pub(crate) async fn make(
+        &self,
+        caller: &Caller,
+        once: Option<Once>,
+        plan: impl AsyncFnOnce(&db::Tx, CommunityId) -> Result<Blueprint>,
+    ) -> Result<Made> {
         if caller.is_bot() {
             return Err(Error::PeopleOnly);
         }
-        let new = new.checked()?;
         let tx = self.db.begin().await?;
         if let Some(once) = &once
             && let Claim::Replay { status, body } =
@@ -79,24 +142,13 @@ impl Communities {
         }
         self.lock_seat(&tx, caller.user).await?;
         let id: CommunityId = self.ids.next()?;
-        let channel: ChannelId = self.ids.next()?;
-        let rows = NewCommunityRows {
-            id,
-            owner: caller.user,
-            name: &new.name,
-            settings: &CommunitySettings::default(),
-            everyone: Permissions::DEFAULT,
-            at: self.clock.now(),
-            channel,
-            channel_name: FIRST_CHANNEL,
-        };
-        communities::insert_community(&tx, rows).await?;
-        self.append_creation(&tx, caller.user, id, channel).await?;
+        let blueprint = plan(&tx, id).await?;
+        self.build(&tx, caller.user, id, &blueprint).await?;
         let row = communities::lock_community(&tx, id)
             .await?
             .ok_or(Error::Broken("a new community is not there"))?;
         let roles = roles::list_roles(&tx, &[id]).await?;
-        let body = serde_json::to_value(guild_object(&row, &roles))?;
+        let body = serde_json::to_value(guild_object(&row, &roles, &[]))?;
         if let Some(once) = &once {
             db::once::settle(&tx, SCHEMA, caller.user, once, CREATED, &body).await?;
         }
@@ -110,28 +162,59 @@ impl Communities {
         })
     }
 
-    async fn append_creation(
+    /// Writes the rows of a new community and tells other contexts.
+    async fn build(
         &self,
         tx: &db::Tx,
         owner: UserId,
         id: CommunityId,
-        channel: ChannelId,
+        blueprint: &Blueprint,
     ) -> Result<()> {
         let at = self.clock.now();
-        let list = [
-            (
-                events::COMMUNITY_CREATED,
-                json!({ "community_id": id, "owner_id": owner }),
-            ),
-            (
-                events::CHANNEL_CREATED,
-                json!({ "community_id": id, "channel_id": channel, "kind": 0 }),
-            ),
-            (
-                events::MEMBER_JOINED,
-                json!({ "community_id": id, "user_id": owner, "bot": false }),
-            ),
-        ];
+        let rows = NewCommunityRows {
+            id,
+            owner,
+            name: &blueprint.name,
+            settings: &blueprint.settings,
+            at,
+        };
+        communities::insert_community(tx, rows).await?;
+        try_join_all(
+            blueprint
+                .roles
+                .iter()
+                .map(|row| roles::insert_role(tx, row)),
+        )
+        .await?;
+        let channel_rows = blueprint.channels.iter();
+        try_join_all(channel_rows.map(|row| channels::insert_channel(tx, row))).await?;
+        let of_channel = |row: &ChannelRow| -> Vec<OverwriteRow> {
+            let all = blueprint.overwrites.iter().copied();
+            all.filter(|one| one.channel_id == row.id).collect()
+        };
+        for row in &blueprint.channels {
+            let overwrites = of_channel(row);
+            if !overwrites.is_empty() {
+                channels::put_overwrites(tx, row.id, &overwrites).await?;
+            }
+        }
+        let mut list = vec![(
+            events::COMMUNITY_CREATED,
+            json!({ "community_id": id, "owner_id": owner }),
+        )];
+        list.extend(blueprint.channels.iter().map(|row| {
+            let data = json!({ "community_id": id, "channel_id": row.id, "kind": row.kind });
+            (events::CHANNEL_CREATED, data)
+        }));
+        let made = blueprint.roles.iter().filter(|role| !role.is_everyone());
+        list.extend(made.map(|role| {
+            let data = json!({ "community_id": id, "role_id": role.id });
+            (events::ROLE_CREATED, data)
+        }));
+        list.push((
+            events::MEMBER_JOINED,
+            json!({ "community_id": id, "user_id": owner, "bot": false }),
+        ));
         let mut written = Vec::with_capacity(list.len());
         for (kind, data) in list {
             written.push(self.event(kind, owner, id, at, data)?);
@@ -154,7 +237,7 @@ impl Communities {
     /// A community as a member sees it, and how many members it has.
     pub async fn community(&self, caller: &Caller, id: CommunityId) -> Result<(Guild, i32)> {
         let view = self.view(id, caller.user).await?;
-        let guild = guild_object(&view.community, &view.rights.roles);
+        let guild = guild_object(&view.community, &view.rights.roles, &view.emojis);
         Ok((guild, view.community.member_count))
     }
 
@@ -208,7 +291,8 @@ impl Communities {
         };
         let mut change = Change::begin(self, caller.user, id, reason).await?;
         change.require(Chat::MANAGE_GUILD)?;
-        let before = guild_object(&change.community, &change.rights.roles);
+        let emojis = emojis::list_emojis(&change.tx, &[id]).await?;
+        let before = guild_object(&change.community, &change.rights.roles, &emojis);
         if let Some(heir) = heir
             && heir.id != change.community.owner_id
         {
@@ -229,7 +313,7 @@ impl Communities {
         }
         check_channels(&change, &patch).await?;
         apply(&mut change.community, patch);
-        let after = guild_object(&change.community, &change.rights.roles);
+        let after = guild_object(&change.community, &change.rights.roles, &emojis);
         if after == before {
             change.drop_all().await?;
             return Ok(after);

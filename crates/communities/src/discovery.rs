@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::communities::Emoji;
 use jiff::Timestamp;
 use kernel::{Caller, CommunityId, tr};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::model::{CommunityRow, CommunitySettings};
 use crate::sql::discovery::{self, FoundRow, Listing, Wanted};
-use crate::sql::{communities, members};
+use crate::sql::{communities, emojis, members};
 
 /// Longest text sought, in characters.
 pub(crate) const MAX_QUERY: usize = 100;
@@ -72,8 +73,8 @@ pub struct CommunityPreview {
     pub features: Vec<String>,
     /// Verification level.
     pub verification_level: i32,
-    /// Emoji.
-    pub emojis: Vec<serde_json::Value>,
+    /// Emoji; in lists none.
+    pub emojis: Vec<Emoji>,
     /// Always empty; stock libraries read it.
     pub stickers: Vec<serde_json::Value>,
     /// Number of members.
@@ -149,7 +150,10 @@ impl Communities {
             return Err(Error::UnknownCommunity);
         }
         let row = communities::find_community(&self.db, id).await?;
-        row.map(preview).ok_or(Error::UnknownCommunity)
+        let mut preview = row.map(preview).ok_or(Error::UnknownCommunity)?;
+        let rows = emojis::list_emojis(&self.db, &[id]).await?;
+        preview.emojis = crate::emojis::objects(&rows);
+        Ok(preview)
     }
 
     /// Joins a public community.

@@ -24,6 +24,18 @@ pub enum Error {
     /// No such invite, or it is used up or expired.
     #[error("find an invite")]
     UnknownInvite,
+    /// No such template.
+    #[error("find a template")]
+    UnknownTemplate,
+    /// The community has as many templates as it may have.
+    #[error("have more templates than {0}")]
+    TooManyTemplates(usize),
+    /// No such emoji in this community.
+    #[error("find an emoji")]
+    UnknownEmoji,
+    /// The community has as many emoji as it may have.
+    #[error("have more emoji than {0}")]
+    TooManyEmojis(usize),
     /// The channel has no overwrite for this target.
     #[error("find an overwrite")]
     UnknownOverwrite,
@@ -117,6 +129,18 @@ kernel::error_rows! {
     INVITE_UNKNOWN, NotFound, 10006,
         "this invite does not exist, is used up or has expired; ask for a new one",
         "bu davet yok, hakkı dolmuş ya da süresi geçmiş; yeni bir davet isteyin";
+    TEMPLATE_UNKNOWN, NotFound, 10057,
+        "no such template",
+        "böyle bir şablon yok";
+    TEMPLATES_MAX, Invalid, 30031,
+        "the community has as many templates as it may have; delete one first",
+        "topluluk en çok şablon sayısına ulaştı; önce birini silin";
+    EMOJI_UNKNOWN, NotFound, 10014,
+        "no such emoji",
+        "böyle bir emoji yok";
+    EMOJIS_MAX, Invalid, 30008,
+        "the community has as many emoji as it may have; delete one first",
+        "topluluk en çok emoji sayısına ulaştı; önce birini silin";
     OVERWRITE_UNKNOWN, NotFound, 10009,
         "this channel has no permissions of its own for this role or member",
         "bu kanalın bu rol ya da üye için özel izni yok";
@@ -182,6 +206,10 @@ impl Error {
             Error::UnknownMember => &MEMBER_UNKNOWN,
             Error::UnknownUser => &COMMUNITY_USER_UNKNOWN,
             Error::UnknownInvite => &INVITE_UNKNOWN,
+            Error::UnknownTemplate => &TEMPLATE_UNKNOWN,
+            Error::TooManyTemplates(_) => &TEMPLATES_MAX,
+            Error::UnknownEmoji => &EMOJI_UNKNOWN,
+            Error::TooManyEmojis(_) => &EMOJIS_MAX,
             Error::UnknownOverwrite => &OVERWRITE_UNKNOWN,
             Error::UnknownBan => &BAN_UNKNOWN,
             Error::NobodyBanned => &NOBODY_BANNED,

@@ -64,6 +64,7 @@ pub(crate) mod intent {
     pub(crate) const GUILDS: u8 = 0;
     pub(crate) const MEMBERS: u8 = 1;
     pub(crate) const MODERATION: u8 = 2;
+    pub(crate) const EXPRESSIONS: u8 = 3;
     pub(crate) const INVITES: u8 = 6;
 }
 

@@ -5,12 +5,16 @@ mod bans;
 mod channels;
 mod communities;
 mod discovery;
+mod emojis;
+mod expressions;
 mod extract;
 mod invites;
 mod members;
 mod moderation;
 mod public;
 mod roles;
+mod templates;
+mod templating;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +54,8 @@ pub fn table(this: Arc<Communities>) -> Table {
     let routes = member_routes(routes);
     let routes = member_change_routes(routes);
     let routes = moderation::routes(routes);
+    let routes = expressions::routes(routes);
+    let routes = templating::routes(routes);
     public::routes(routes).build()
 }
 

@@ -23,7 +23,7 @@ use crate::sql::{channels, communities, invites};
 /// Characters of a code: 62^10 codes, so that guessing finds none.
 const CODE_LENGTH: usize = 10;
 /// How often a taken code is thrown again.
-const CODE_TRIES: usize = 3;
+pub(crate) const CODE_TRIES: usize = 3;
 /// Longest code that is looked up.
 const MAX_CODE: usize = 64;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -409,7 +409,7 @@ fn object(
 }
 
 /// A random code; every character equally likely.
-fn code(rng: &dyn Rng) -> String {
+pub(crate) fn code(rng: &dyn Rng) -> String {
     let mut code = String::with_capacity(CODE_LENGTH);
     while code.len() < CODE_LENGTH {
         for byte in kernel::rng::bytes::<16>(rng) {

@@ -15,15 +15,22 @@ const STEP: i64 = 1_000;
 const DELETED_STAYS: Duration = Duration::from_secs(30 * 86_400);
 /// How often public communities are put in order by their members.
 const RECOUNT: Duration = Duration::from_secs(600);
+/// How often images of deleted emoji are removed.
+const IMAGES: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn jobs(this: &Arc<Communities>) -> Vec<Job> {
     let purge = Arc::clone(this);
     let recount = Arc::clone(this);
+    let images = Arc::clone(this);
     vec![
         Job::new("communities.purge", HOUR, move || {
             let this = Arc::clone(&purge);
             async move { this.purge().await }
+        }),
+        Job::new("communities.remove_images", IMAGES, move || {
+            let this = Arc::clone(&images);
+            async move { this.remove_images().await }
         }),
         Job::new("communities.recount_public", RECOUNT, move || {
             let this = Arc::clone(&recount);

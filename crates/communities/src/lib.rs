@@ -35,9 +35,11 @@ mod channels;
 mod communities;
 mod compile;
 mod discovery;
+mod emojis;
 pub mod error;
 pub mod events;
 mod http;
+mod images;
 mod invites;
 mod jobs;
 mod joining;
@@ -51,6 +53,7 @@ mod requests;
 mod rights;
 mod roles;
 mod sql;
+mod templates;
 mod views;
 mod webhook_audit;
 
@@ -59,6 +62,7 @@ use std::sync::Arc;
 use contracts::Identity;
 use contracts::identity::User;
 use infra::fanout::Fanout;
+use infra::objects::Objects;
 use kernel::{CommunityId, Event, Ids, SharedClock, SharedRng, UserId};
 use serde_json::Value;
 
@@ -67,16 +71,20 @@ pub use bans::{Ban, BanFrom, BulkBan};
 pub use change::Reason;
 pub use communities::{CommunityCard, Made};
 pub use discovery::{CommunityPreview, Discovered, DiscoveryQuery, DiscoverySort, JoinedPublic};
+pub use emojis::Picture;
 pub use error::{ERRORS, Error, Result};
 pub use events::EVENTS;
 pub use http::table;
 pub use invites::{Invite, InviteChannel, InviteGuild, InviteUse, Joined};
 pub use prune::Pruned;
 pub use requests::{
-    BulkBanRequest, CreateChannel, CreateCommunity, CreateInvite, MoveRole, OverwriteRequest,
-    PruneRequest, PutOverwrite, RoleColours, RoleRequest, TransferOwnership, UpdateChannel,
-    UpdateCommunity, UpdateMember,
+    BulkBanRequest, CreateChannel, CreateCommunity, CreateEmoji, CreateInvite, CreateTemplate,
+    DefaultReactionRequest, ForumTagRequest, MoveRole, OverwriteRequest, PruneRequest,
+    PutOverwrite, RoleColours, RoleRequest, ThreadsRequest, TransferOwnership, UpdateChannel,
+    UpdateCommunity, UpdateEmoji, UpdateMember, UpdateTemplate,
 };
+
+pub use templates::{SourceChannel, SourceGuild, SourceOverwrite, SourceRole, Template};
 
 use publish::Publisher;
 
@@ -111,6 +119,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
             "V0005__discovery",
             include_str!("../migrations/V0005__discovery.sql"),
         ),
+        (
+            "V0006__emoji_images",
+            include_str!("../migrations/V0006__emoji_images.sql"),
+        ),
     ],
 };
 
@@ -125,6 +137,10 @@ pub struct Limits {
     pub channels: usize,
     /// Usable invites of a community.
     pub invites: i64,
+    /// Emoji of a community.
+    pub emojis: usize,
+    /// Templates of a community.
+    pub templates: usize,
 }
 
 impl Default for Limits {
@@ -134,6 +150,8 @@ impl Default for Limits {
             roles: 250,
             channels: 500,
             invites: 1_000,
+            emojis: 250,
+            templates: 10,
         }
     }
 }
@@ -150,6 +168,8 @@ pub struct Deps {
     pub rng: SharedRng,
     /// Tells connected clients.
     pub fanout: Arc<dyn Fanout>,
+    /// Keeps images.
+    pub objects: Arc<dyn Objects>,
     /// Knows the accounts.
     pub identity: Arc<dyn Identity>,
     /// How much of everything there may be.
@@ -162,6 +182,7 @@ pub struct Communities {
     pub(crate) ids: Arc<Ids>,
     pub(crate) clock: SharedClock,
     pub(crate) rng: SharedRng,
+    pub(crate) objects: Arc<dyn Objects>,
     pub(crate) identity: Arc<dyn Identity>,
     pub(crate) limits: Limits,
     pub(crate) publisher: Arc<Publisher>,
@@ -174,6 +195,7 @@ pub fn build(deps: Deps) -> Arc<Communities> {
         ids: deps.ids,
         clock: deps.clock,
         rng: deps.rng,
+        objects: deps.objects,
         identity: deps.identity,
         limits: deps.limits,
         publisher: Publisher::new(deps.fanout),

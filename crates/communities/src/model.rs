@@ -2,7 +2,7 @@
 //!
 //! Rights are judged in [`crate::rights`], requests are checked in [`crate::requests`].
 
-use contracts::communities::{Channel, Guild, Member, OverwriteObject, Role};
+use contracts::communities::{Channel, Guild, Member, OverwriteObject, Role, ThreadSettings};
 use contracts::identity::User;
 use db::FromRow;
 use jiff::Timestamp;
@@ -10,6 +10,8 @@ use kernel::perm::{Chat, Overwrite, Permissions, Target, Trade};
 use kernel::{AnyId, ChannelId, CommunityId, RoleId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::sql::emojis::EmojiRow;
 
 /// Role flag: shown apart in the member list.
 pub(crate) const ROLE_HOIST: i32 = 1;
@@ -104,6 +106,14 @@ pub(crate) struct ChannelRow {
     pub(crate) topic: Option<String>,
     pub(crate) nsfw: bool,
     pub(crate) slowmode_s: i32,
+    pub(crate) settings: Value,
+}
+
+impl ChannelRow {
+    /// What it says about its threads; absent in the row = nothing.
+    pub(crate) fn threads(&self) -> ThreadSettings {
+        ThreadSettings::deserialize(&self.settings).unwrap_or_default()
+    }
 }
 
 /// What a channel changes for one role or member.
@@ -289,11 +299,12 @@ pub(crate) fn channel_object(row: &ChannelRow, overwrites: &[OverwriteRow]) -> C
             .map(OverwriteRow::object)
             .collect(),
         last_message_id: None,
+        threads: row.threads(),
     }
 }
 
-/// A community in the dialect's form. `roles` are its own, everyone first.
-pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow]) -> Guild {
+/// A community in the dialect's form. `roles` are its own, everyone first, and `emojis` too.
+pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow], emojis: &[EmojiRow]) -> Guild {
     let settings = CommunitySettings::of(row);
     Guild {
         id: row.id,
@@ -301,7 +312,7 @@ pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow]) -> Guild {
         icon: row.icon.clone(),
         owner_id: row.owner_id,
         roles: roles.iter().map(RoleRow::object).collect(),
-        emojis: Vec::new(),
+        emojis: crate::emojis::objects(emojis),
         stickers: Vec::new(),
         features: settings.features(),
         verification_level: settings.verification_level,

@@ -3,7 +3,10 @@
 //! Unknown fields are ignored: stock libraries send more than anybody reads.
 
 mod channels;
+mod emojis;
 mod members;
+mod templates;
+mod threads;
 
 use kernel::{ChannelId, Check, UserId};
 use serde::{Deserialize, Deserializer};
@@ -11,10 +14,13 @@ use utoipa::ToSchema;
 
 pub(crate) use channels::MAX_OVERWRITES;
 pub use channels::{CreateChannel, OverwriteRequest, PutOverwrite, UpdateChannel};
+pub use emojis::{CreateEmoji, UpdateEmoji};
 pub use members::{
     BulkBanRequest, CreateInvite, MoveRole, PruneRequest, RoleColours, RoleRequest, UpdateMember,
 };
 pub(crate) use members::{PruneRules, checked_moves};
+pub use templates::{CreateTemplate, UpdateTemplate};
+pub use threads::{DefaultReactionRequest, ForumTagRequest, ThreadsRequest};
 
 use crate::error::{Error, Result};
 

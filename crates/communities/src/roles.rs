@@ -15,7 +15,7 @@ use crate::members::tell_class;
 use crate::model::{ROLE_HOIST, ROLE_MENTIONABLE, RoleRow, changes};
 use crate::requests::{MoveRole, RoleRequest, checked_moves};
 use crate::rights::check_held;
-use crate::sql::{channels, roles};
+use crate::sql::{channels, emojis, roles};
 
 impl Communities {
     /// The roles of a community, everyone's first.
@@ -253,6 +253,7 @@ pub(crate) async fn remove(change: &mut Change<'_>, row: &RoleRow) -> Result<()>
     roles::delete_merged_classes(&change.tx, community, row.id).await?;
     roles::shrink_classes(&change.tx, community, row.id).await?;
     channels::delete_overwrites_of_role(&change.tx, row.id).await?;
+    let of_emojis = emojis::drop_role(&change.tx, community, row.id).await?;
     if roles::delete_role(&change.tx, community, row.id).await? != 1 {
         return Err(Error::Broken("a role found under the lock is gone"));
     }
@@ -270,5 +271,9 @@ pub(crate) async fn remove(change: &mut Change<'_>, row: &RoleRow) -> Result<()>
     change.event(
         events::ROLE_DELETED,
         json!({ "community_id": community, "role_id": row.id }),
-    )
+    )?;
+    if of_emojis > 0 {
+        crate::emojis::tell(change).await?;
+    }
+    Ok(())
 }

@@ -8,9 +8,11 @@ pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod communities;
 pub(crate) mod discovery;
+pub(crate) mod emojis;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod roles;
+pub(crate) mod templates;
 
 use db::Sql;
 
@@ -24,7 +26,9 @@ pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> = std::sync::LazyL
         bans::ALL,
         invites::ALL,
         discovery::ALL,
+        emojis::ALL,
         audit::ALL,
+        templates::ALL,
     ]
     .concat()
 });

@@ -13,13 +13,16 @@ use crate::model::{
     ChannelRow, CommunityRow, MemberRow, OverwriteRow, RoleRow, channel_object, guild_object,
 };
 use crate::rights::Rights;
-use crate::sql::{channels, communities, members, roles};
+use crate::sql::emojis::EmojiRow;
+use crate::sql::{channels, communities, emojis, members, roles};
+use crate::templates::{SourceGuild, shape};
 
 /// A community as one member sees it.
 pub(crate) struct View {
     pub(crate) community: CommunityRow,
     pub(crate) rights: Rights,
     pub(crate) own: MemberRow,
+    pub(crate) emojis: Vec<EmojiRow>,
     channels: Vec<ChannelRow>,
     /// By channel.
     overwrites: HashMap<ChannelId, Vec<OverwriteRow>>,
@@ -44,9 +47,20 @@ impl View {
             .collect()
     }
 
+    /// Its shape, for templates. The viewer may see all of it.
+    pub(crate) fn shape(&self) -> SourceGuild {
+        let overwrites: Vec<OverwriteRow> = self.overwrites.values().flatten().copied().collect();
+        shape(
+            &self.community,
+            &self.rights.roles,
+            &self.channels,
+            &overwrites,
+        )
+    }
+
     fn snapshot(&self, user: Option<User>, at: jiff::Timestamp) -> Snapshot {
         Snapshot {
-            guild: guild_object(&self.community, &self.rights.roles),
+            guild: guild_object(&self.community, &self.rights.roles, &self.emojis),
             channels: self.visible(at),
             own: self.own.object(user),
             class: self.own.class,
@@ -71,19 +85,21 @@ impl Communities {
     /// Those of `ids` in which `viewer` is a member.
     pub(crate) async fn views(&self, ids: &[CommunityId], viewer: UserId) -> Result<Vec<View>> {
         let tx = self.db.begin().await?;
-        let (_, rows, own, roles, channels, overwrites) = futures::try_join!(
+        let (_, rows, own, roles, channels, overwrites, emojis) = futures::try_join!(
             communities::read_one_state(&tx),
             communities::list_communities_of_viewer(&tx, viewer, ids),
             members::list_members_of_viewer(&tx, viewer, ids),
             roles::list_roles(&tx, ids),
             channels::list_channels(&tx, ids),
             channels::list_overwrites(&tx, ids),
+            emojis::list_emojis(&tx, ids),
         )?;
         tx.commit().await?;
         let mut own: HashMap<CommunityId, MemberRow> =
             own.into_iter().map(|row| (row.community_id, row)).collect();
         let mut roles: HashMap<CommunityId, Vec<RoleRow>> = group(roles, |row| row.community_id);
         let mut channels = group(channels, |row: &ChannelRow| row.community_id);
+        let mut emojis = group(emojis, |row: &EmojiRow| row.community_id);
         let mut overwrites = group(overwrites, |row: &OverwriteRow| row.channel_id);
         let views = rows.into_iter().filter_map(|community| {
             let own = own.remove(&community.id)?;
@@ -98,6 +114,7 @@ impl Communities {
                 roles: roles.remove(&community.id).unwrap_or_default(),
             };
             Some(View {
+                emojis: emojis.remove(&community.id).unwrap_or_default(),
                 community,
                 rights,
                 own,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kernel::perm::{Chat, Overwrite, Permissions, Target, Trade};
-use kernel::{Caller, ChannelId, CommunityId, Failure, RoleId, UserId};
+use kernel::{Caller, ChannelId, CommunityId, EmojiId, Failure, RoleId, TagId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::User;
@@ -22,6 +22,13 @@ pub mod channel_kind {
     pub const CATEGORY: i16 = 4;
     /// Announcements of a community.
     pub const ANNOUNCEMENT: i16 = 5;
+    /// Forum of a community: messages stand in its threads only.
+    pub const FORUM: i16 = 15;
+
+    /// Whether messages can stand in such a channel itself.
+    pub const fn holds_messages(kind: i16) -> bool {
+        kind != CATEGORY && kind != FORUM
+    }
 }
 
 /// A permission overwrite in the dialect's form.
@@ -63,6 +70,57 @@ impl From<&OverwriteObject> for Overwrite {
     }
 }
 
+/// A tag of a forum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ForumTag {
+    /// The tag.
+    pub id: TagId,
+    /// Name, 1 to 20 characters.
+    pub name: String,
+    /// Whether only those who manage threads may set it.
+    pub moderated: bool,
+    /// An emoji of the community before the name.
+    pub emoji_id: Option<EmojiId>,
+    /// An emoji of everybody's before the name.
+    pub emoji_name: Option<String>,
+}
+
+/// The emoji that a forum offers first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DefaultReaction {
+    /// An emoji of the community.
+    pub emoji_id: Option<EmojiId>,
+    /// An emoji of everybody's.
+    pub emoji_name: Option<String>,
+}
+
+/// What a channel says about its threads; forums say more than others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct ThreadSettings {
+    /// Tags of a forum, at most 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_tags: Option<Vec<ForumTag>>,
+    /// The emoji a forum offers first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_reaction_emoji: Option<DefaultReaction>,
+    /// Order of a forum: 0 by the last message, 1 by when it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_sort_order: Option<i16>,
+    /// How a forum is shown: 0 not set, 1 as a list, 2 as a gallery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_forum_layout: Option<i16>,
+    /// Seconds between messages of one member in new threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_thread_rate_limit_per_user: Option<i32>,
+    /// Minutes without a message after which new threads are archived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_auto_archive_duration: Option<i32>,
+    /// Flags of the dialect: 16 = threads of the forum need a tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<i32>,
+}
+
 /// A channel of a community in the dialect's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Channel {
@@ -89,6 +147,9 @@ pub struct Channel {
     pub permission_overwrites: Vec<OverwriteObject>,
     /// The newest message, where known.
     pub last_message_id: Option<kernel::MessageId>,
+    /// What it says about its threads.
+    #[serde(flatten)]
+    pub threads: ThreadSettings,
 }
 
 /// A role in the dialect's form.
@@ -151,6 +212,28 @@ pub struct Member {
     pub deaf: bool,
 }
 
+/// An emoji of a community in the dialect's form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Emoji {
+    /// The emoji; its image is at `/emojis/{id}.png`.
+    pub id: EmojiId,
+    /// Name, 2 to 32 of `A-Z a-z 0-9 _`.
+    pub name: String,
+    /// Roles it is for; empty = everybody.
+    pub roles: Vec<RoleId>,
+    /// Who made it, where emoji are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Always true.
+    pub require_colons: bool,
+    /// Always false.
+    pub managed: bool,
+    /// Whether it moves.
+    pub animated: bool,
+    /// Always true.
+    pub available: bool,
+}
+
 /// A community without its parts, in the dialect's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Guild {
@@ -164,8 +247,8 @@ pub struct Guild {
     pub owner_id: UserId,
     /// Roles, everyone first.
     pub roles: Vec<Role>,
-    /// Emoji; none yet.
-    pub emojis: Vec<serde_json::Value>,
+    /// Emoji.
+    pub emojis: Vec<Emoji>,
     /// Stickers; none yet.
     pub stickers: Vec<serde_json::Value>,
     /// Dialect's feature names: `DISCOVERABLE` or none.

@@ -50,6 +50,14 @@ pub mod kind {
     pub enum Delivery {}
     /// A file that somebody uploaded.
     pub enum Media {}
+    /// An emoji of a community.
+    pub enum Emoji {}
+    /// A tag of a forum.
+    pub enum Tag {}
+    /// A rule of automatic moderation.
+    pub enum AutomodRule {}
+    /// A report about a message.
+    pub enum Report {}
     /// A thing without a type of its own (audit entries, tokens).
     pub enum Other {}
 }
@@ -72,6 +80,14 @@ pub type ApplicationId = Id<kind::Application>;
 pub type MediaId = Id<kind::Media>;
 /// A thing without a type of its own.
 pub type AnyId = Id<kind::Other>;
+/// An emoji of a community.
+pub type EmojiId = Id<kind::Emoji>;
+/// A tag of a forum.
+pub type TagId = Id<kind::Tag>;
+/// A rule of automatic moderation.
+pub type AutomodRuleId = Id<kind::AutomodRule>;
+/// A report about a message.
+pub type ReportId = Id<kind::Report>;
 /// An event.
 pub type EventId = Id<kind::Event>;
 /// An address by which programs write into a channel.

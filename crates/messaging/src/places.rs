@@ -125,7 +125,7 @@ impl Messaging {
         if !access.chat.has(Chat::VIEW_CHANNEL) {
             return Err(Error::MissingAccess);
         }
-        if access.kind == channel_kind::CATEGORY {
+        if !channel_kind::holds_messages(access.kind) {
             return Err(Error::WrongChannelKind);
         }
         let (rights, has_row) = (access.chat, home.is_some());

@@ -68,7 +68,7 @@ impl Seat {
         snapshot
             .channels
             .iter()
-            .filter(|channel| channel.kind != channel_kind::CATEGORY)
+            .filter(|channel| channel_kind::holds_messages(channel.kind))
             .map(move |channel| Seat {
                 user,
                 channel: channel.id,
@@ -130,7 +130,7 @@ impl Messaging {
         for part in asked.chunks(ASKED_AT_ONCE) {
             let found = self.communities.access(user, part).await?;
             let readable = found.iter().filter(|access| {
-                access.chat.has(Chat::VIEW_CHANNEL) && access.kind != channel_kind::CATEGORY
+                access.chat.has(Chat::VIEW_CHANNEL) && channel_kind::holds_messages(access.kind)
             });
             seats.extend(readable.map(|access| (Seat::in_community(user, access), access.chat)));
         }

@@ -78,6 +78,7 @@ pub(crate) struct Contexts {
 
 /// What contexts are told: by the settings, and by keys derived from the root secret.
 struct Told {
+    communities: communities::Limits,
     messaging: messaging::Settings,
     applications: applications::Settings,
     audit: audit::Key,
@@ -87,6 +88,7 @@ impl Told {
     /// With the built-in values.
     fn built_in(root: &SecretString) -> Result<Self, Error> {
         Ok(Told {
+            communities: communities::Limits::default(),
             messaging: messaging::Settings::default(),
             applications: applications::Settings::new(applications::Keys::derive(root)?),
             audit: audit::Key::derive(root)?,
@@ -97,6 +99,7 @@ impl Told {
     fn by(config: &Config, root: &SecretString) -> Result<Self, Error> {
         let built_in = Told::built_in(root)?;
         Ok(Told {
+            communities: settings::communities(config),
             messaging: settings::messaging(config),
             applications: applications::Settings {
                 public_url: config.public_url().to_string(),
@@ -120,8 +123,9 @@ impl Contexts {
             clock: Arc::clone(&ground.clock),
             rng: Arc::clone(&ground.rng),
             fanout: Arc::clone(&ground.fanout),
+            objects: Arc::clone(&ground.objects),
             identity: identity.clone(),
-            limits: communities::Limits::default(),
+            limits: told.communities,
         });
         let messaging = messaging::build(messaging::Deps {
             db: ground.db.clone(),

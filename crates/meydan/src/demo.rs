@@ -386,6 +386,7 @@ fn new_channel(name: &str, kind: i16) -> CreateChannel {
         rate_limit_per_user: None,
         position: None,
         permission_overwrites: None,
+        threads: communities::ThreadsRequest::default(),
     }
 }
 

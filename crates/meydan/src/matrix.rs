@@ -41,6 +41,7 @@ const OPEN: &[&str] = &[
     "GET /auth/{page}",
     // Pictures that everybody sees, under names nobody can guess.
     "GET /avatars/{user_id}/{file}",
+    "GET /emojis/{file}",
     "GET /gateway",
     "GET /icons/{guild_id}/{file}",
     "GET /setup",

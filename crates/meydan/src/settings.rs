@@ -111,6 +111,14 @@ pub(crate) fn media(
     })
 }
 
+/// How much of everything there may be in `communities`.
+pub(crate) fn communities(config: &Config) -> communities::Limits {
+    communities::Limits {
+        emojis: config.communities.emojis,
+        ..communities::Limits::default()
+    }
+}
+
 /// Values of the writers in `messaging`.
 pub(crate) fn messaging(config: &Config) -> messaging::Settings {
     messaging::Settings {

@@ -9,7 +9,7 @@ use web_kit::{Caller, Json, NoContent, Once, Path, Query, Replayed, Result};
 
 use super::extract::{App, Why};
 use crate::requests::{CreateCommunity, TransferOwnership, UpdateCommunity};
-use crate::{CommunityCard, Error};
+use crate::{CommunityCard, Error, Made};
 
 /// Whether counts are wanted.
 #[derive(Deserialize, IntoParams)]
@@ -50,7 +50,11 @@ pub(super) async fn create_community(
     caller: Caller,
     Once { body, once }: Once<CreateCommunity>,
 ) -> Result<Replayed<Value>> {
-    let made = app.create_community(&caller, body, once).await?;
+    replayed(app.create_community(&caller, body, once).await?)
+}
+
+/// The answer to making a community, perhaps once more.
+pub(super) fn replayed(made: Made) -> Result<Replayed<Value>> {
     Ok(Replayed {
         status: StatusCode::from_u16(made.status)
             .or(Err(Error::Broken("a stored status is none")))?,

@@ -6,7 +6,7 @@ use kernel::{AnyId, ChannelId, Check};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::present;
+use super::{ThreadsRequest, present};
 use crate::error::{Error, Result};
 
 /// Most overwrites of one channel.
@@ -21,7 +21,7 @@ pub struct CreateChannel {
     /// Name, 1 to 100 characters.
     #[schema(format = "line", min_length = 1, max_length = 100)]
     pub name: String,
-    /// 0 text, 2 voice, 4 category, 5 announcements.
+    /// 0 text, 2 voice, 4 category, 5 announcements, 15 forum.
     #[serde(default, rename = "type")]
     pub kind: Option<i16>,
     /// What it is about, at most 1,024 characters.
@@ -46,6 +46,9 @@ pub struct CreateChannel {
     #[serde(default)]
     #[schema(max_items = 500)]
     pub permission_overwrites: Option<Vec<OverwriteRequest>>,
+    /// What it says about its threads.
+    #[serde(flatten)]
+    pub threads: ThreadsRequest,
 }
 
 impl CreateChannel {
@@ -54,9 +57,10 @@ impl CreateChannel {
         self.name = check.text("/name", &self.name, 1, 100);
         let kind = *self.kind.get_or_insert(channel_kind::TEXT);
         if !creatable(kind) {
-            check.refuse("/type", "INVALID", "must be 0, 2, 4 or 5");
+            check.refuse("/type", "INVALID", "must be 0, 2, 4, 5 or 15");
         }
         self.topic = check_topic(&mut check, self.topic);
+        self.threads.check(&mut check);
         if kind == channel_kind::CATEGORY && self.parent_id.is_some() {
             check.refuse("/parent_id", "INVALID", "a category stands under nothing");
         }
@@ -96,6 +100,9 @@ pub struct UpdateChannel {
     /// Replaces all overwrites.
     #[schema(max_items = 500)]
     pub permission_overwrites: Option<Vec<OverwriteRequest>>,
+    /// What it says about its threads.
+    #[serde(flatten)]
+    pub threads: ThreadsRequest,
 }
 
 impl UpdateChannel {
@@ -105,6 +112,7 @@ impl UpdateChannel {
             self.name = Some(check.text("/name", name, 1, 100));
         }
         self.topic = self.topic.map(|topic| check_topic(&mut check, topic));
+        self.threads.check(&mut check);
         check_numbers(&mut check, self.rate_limit_per_user, self.position);
         check_overwrites(&mut check, self.permission_overwrites.as_deref());
         check.done().map_err(Error::Invalid).map(|()| self)
@@ -117,6 +125,7 @@ fn creatable(kind: i16) -> bool {
         channel_kind::VOICE,
         channel_kind::CATEGORY,
         channel_kind::ANNOUNCEMENT,
+        channel_kind::FORUM,
     ]
     .contains(&kind)
 }

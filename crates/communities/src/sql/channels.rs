@@ -25,7 +25,8 @@ pub(crate) const ALL: &[&Sql] = &[
 
 const LIST_CHANNELS: Sql = Sql::new(
     "communities.list_channels",
-    "SELECT id, community_id, parent_id, kind, position, name, topic, nsfw, slowmode_s
+    "SELECT id, community_id, parent_id, kind, position, name, topic, nsfw, slowmode_s,
+       settings
      FROM communities.channels
      WHERE community_id = ANY($1) AND deleted_at IS NULL
      ORDER BY community_id, position, id",
@@ -42,7 +43,8 @@ pub(crate) async fn list_channels(
 
 const FIND_CHANNEL: Sql = Sql::new(
     "communities.find_channel",
-    "SELECT id, community_id, parent_id, kind, position, name, topic, nsfw, slowmode_s
+    "SELECT id, community_id, parent_id, kind, position, name, topic, nsfw, slowmode_s,
+       settings
      FROM communities.channels
      WHERE community_id = $1 AND id = $2 AND deleted_at IS NULL",
 )
@@ -84,8 +86,8 @@ pub(crate) async fn list_channels_to_compile(
 const INSERT_CHANNEL: Sql = Sql::new(
     "communities.insert_channel",
     "INSERT INTO communities.channels
-       (id, community_id, parent_id, kind, position, name, topic, nsfw, slowmode_s)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+       (id, community_id, parent_id, kind, position, name, topic, nsfw, slowmode_s, settings)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 );
 
 pub(crate) async fn insert_channel(tx: &Tx, row: &ChannelRow) -> Result<()> {
@@ -99,6 +101,7 @@ pub(crate) async fn insert_channel(tx: &Tx, row: &ChannelRow) -> Result<()> {
         .bind(&row.topic)
         .bind(&row.nsfw)
         .bind(&row.slowmode_s)
+        .bind(&row.settings)
         .execute(tx)
         .await
         .map(drop)
@@ -108,7 +111,7 @@ const UPDATE_CHANNEL: Sql = Sql::new(
     "communities.update_channel",
     "UPDATE communities.channels
      SET parent_id = $3, kind = $4, position = $5, name = $6, topic = $7, nsfw = $8,
-       slowmode_s = $9, version = version + 1
+       slowmode_s = $9, settings = $10, version = version + 1
      WHERE community_id = $1 AND id = $2 AND deleted_at IS NULL",
 );
 
@@ -123,6 +126,7 @@ pub(crate) async fn update_channel(tx: &Tx, row: &ChannelRow) -> Result<u64> {
         .bind(&row.topic)
         .bind(&row.nsfw)
         .bind(&row.slowmode_s)
+        .bind(&row.settings)
         .execute(tx)
         .await
 }

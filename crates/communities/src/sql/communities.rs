@@ -2,7 +2,6 @@
 
 use db::{FromRow, Result, Source, Sql, Tx};
 use jiff::Timestamp;
-use kernel::perm::Permissions;
 use kernel::{AnyId, ChannelId, CommunityId, RoleId, UserId};
 use serde_json::Value;
 
@@ -55,43 +54,30 @@ const INSERT_COMMUNITY: Sql = Sql::new(
        INSERT INTO communities.communities (id, owner_id, name, settings, member_count, rev, perm_epoch)
        VALUES ($1, $2, $3, $4, 1, 1, 1)
        RETURNING id, owner_id),
-     everyone AS (
-       INSERT INTO communities.roles (id, community_id, name, position, chat, trade)
-       SELECT id, id, '@everyone', 0, $5, $9 FROM community),
      class AS (
        INSERT INTO communities.role_classes (community_id, id, role_ids)
-       SELECT id, 0, '{}'::bigint[] FROM community),
-     owner AS (
-       INSERT INTO communities.members (community_id, user_id, joined_at)
-       SELECT id, owner_id, $6 FROM community)
-     INSERT INTO communities.channels (id, community_id, kind, position, name)
-     SELECT $7, id, 0, 0, $8 FROM community",
+       SELECT id, 0, '{}'::bigint[] FROM community)
+     INSERT INTO communities.members (community_id, user_id, joined_at)
+     SELECT id, owner_id, $5 FROM community",
 );
 
-/// What a new community consists of.
+/// A new community without its roles and channels.
 pub(crate) struct NewCommunityRows<'a> {
     pub(crate) id: CommunityId,
     pub(crate) owner: UserId,
     pub(crate) name: &'a str,
     pub(crate) settings: &'a CommunitySettings,
-    pub(crate) everyone: Permissions,
     pub(crate) at: Timestamp,
-    pub(crate) channel: ChannelId,
-    pub(crate) channel_name: &'a str,
 }
 
-/// The community with its everyone role, class 0, owner and first channel.
+/// The community with class 0 and its owner.
 pub(crate) async fn insert_community(tx: &Tx, new: NewCommunityRows<'_>) -> Result<()> {
     INSERT_COMMUNITY
         .bind(&new.id)
         .bind(&new.owner)
         .bind(&new.name)
         .bind(&new.settings.stored())
-        .bind(&new.everyone.chat.to_stored())
         .bind(&new.at)
-        .bind(&new.channel)
-        .bind(&new.channel_name)
-        .bind(&new.everyone.trade.to_stored())
         .execute(tx)
         .await
         .map(drop)

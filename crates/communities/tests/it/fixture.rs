@@ -7,6 +7,7 @@ use db::{Db, FromRow, Sql};
 use infra::fanout::{
     Body, Control, Deliveries, Dispatch, Fanout as _, Follower, LocalFanout, Topic, Version,
 };
+use infra::objects::MemoryObjects;
 use kernel::{
     Caller, ChannelId, Clock as _, CommunityId, DeviceId, Event, EventId, Ids, ManualClock, RoleId,
     SeededRng, UserId, WorkerSlot,
@@ -38,6 +39,7 @@ pub(crate) struct World {
     pub(crate) router: axum::Router,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) identity: Arc<FakeIdentity>,
+    pub(crate) objects: Arc<MemoryObjects>,
     pub(crate) admin: Db,
     pub(crate) follower: Follower,
     pub(crate) deliveries: Deliveries,
@@ -91,12 +93,14 @@ impl World {
         let mut bot = identity.add(BOT, "robot");
         bot.bot = true;
         identity.put(bot);
+        let objects = MemoryObjects::new(64 * 1024 * 1024);
         let app = communities::build(Deps {
             db: database.app("communities").unwrap(),
             ids: Ids::new(clock.clone(), WorkerSlot::permanent(1)),
             clock: clock.clone(),
             rng: SeededRng::new(7),
             fanout,
+            objects: objects.clone(),
             identity: identity.clone(),
             limits,
         });
@@ -108,6 +112,7 @@ impl World {
             router,
             clock,
             identity,
+            objects,
             admin,
             follower,
             deliveries,

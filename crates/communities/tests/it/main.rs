@@ -13,7 +13,11 @@ mod communities;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod emojis;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod forums;
 #[cfg(test)]
 mod invites;
 #[cfg(test)]
@@ -28,5 +32,7 @@ mod personal_data;
 mod roles;
 #[cfg(test)]
 mod statements;
+#[cfg(test)]
+mod templates;
 #[cfg(test)]
 mod trade;

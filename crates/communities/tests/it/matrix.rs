@@ -49,6 +49,18 @@ GET    /channels/{channel_id}/invites                       -      404/10003  40
 GET    /discoverable-guilds                                 -      200        200
 GET    /guilds/{guild_id}/preview                           -      404/10004  200
 PUT    /guilds/{guild_id}/members/@me                       -      404/10004  200
+GET    /guilds/{guild_id}/emojis                            -      404/10004  200
+POST   /guilds/{guild_id}/emojis                            emoji  404/10004  403
+GET    /guilds/{guild_id}/emojis/{emoji_id}                 -      404/10004  200
+PATCH  /guilds/{guild_id}/emojis/{emoji_id}                 empty  404/10004  403
+DELETE /guilds/{guild_id}/emojis/{emoji_id}                 -      404/10004  403
+GET    /guilds/templates/{template}                         -      200        200
+POST   /guilds/templates/{template}                         named  201        own
+GET    /guilds/{guild_id}/templates                         -      404/10004  403
+POST   /guilds/{guild_id}/templates                         named  404/10004  403
+PUT    /guilds/{guild_id}/templates/{template}              -      404/10004  403
+PATCH  /guilds/{guild_id}/templates/{template}              named  404/10004  403
+DELETE /guilds/{guild_id}/templates/{template}              -      404/10004  403
 GET    /guilds/{guild_id}/invites                           -      404/10004  403
 GET    /guilds/{guild_id}/audit-logs                        -      404/10004  403
 DELETE /invites/{code}                                      -      404/10006  403
@@ -56,8 +68,14 @@ POST   /invites/{code}                                      -      200        ow
 DELETE /users/@me/guilds/{guild_id}                         -      204        own
 ";
 
-/// Open to everybody, tested with invites.
-const OPEN: (&str, &str) = ("GET", "/api/v10/invites/{code}");
+/// Open to everybody, tested with invites and emoji.
+const OPEN: [(&str, &str); 2] = [
+    ("GET", "/api/v10/invites/{code}"),
+    ("GET", "/emojis/{file}"),
+];
+
+/// A PNG's first bytes.
+const IMAGE: &str = "data:image/png;base64,iVBORw0KGgo=";
 
 /// A community in which everyone may see and nothing else.
 struct Scene {
@@ -78,12 +96,20 @@ impl Scene {
             .await;
         let invites = format!("/channels/{channel}/invites");
         let invite = world.post(OWNER, &invites, json!({})).await;
+        let emojis = format!("/guilds/{community}/emojis");
+        let emoji = world
+            .make(OWNER, &emojis, json!({"name": "cay", "image": IMAGE}))
+            .await;
+        let templates = format!("/guilds/{community}/templates");
+        let shape = world.post(OWNER, &templates, json!({"name": "x"})).await;
         let ids = vec![
             ("{guild_id}", community.to_string()),
             ("{channel_id}", channel.to_string()),
             ("{role_id}", role.to_string()),
             ("{target_id}", role.to_string()),
             ("{user_id}", OWNER.to_string()),
+            ("{emoji_id}", emoji["id"].as_str().unwrap().to_owned()),
+            ("{template}", shape["code"].as_str().unwrap().to_owned()),
             ("{code}", invite["code"].as_str().unwrap().to_owned()),
         ];
         Scene { world, ids }
@@ -98,6 +124,7 @@ impl Scene {
         match name {
             "-" => NONE,
             "empty" => json!({}),
+            "emoji" => json!({"name": "cay", "image": IMAGE}),
             "named" => json!({"name": "Name", "type": 0}),
             "nick" => json!({"nick": "n"}),
             "owner" => json!({"owner_id": MEMBER}),
@@ -146,9 +173,10 @@ async fn s2_every_route_refuses_whom_it_must() {
         let row: Vec<&str> = line.split_whitespace().collect();
         scene.check(&row).await;
         let template = row[1].split('?').next().unwrap();
+        let template = template.replace("{template}", "{code}");
         seen.insert((row[0].to_owned(), format!("/api/v10{template}")));
     }
-    seen.insert((OPEN.0.to_owned(), OPEN.1.to_owned()));
+    seen.extend(OPEN.map(|(method, path)| (method.to_owned(), path.to_owned())));
     let table = communities::table(scene.world.app.clone());
     for operation in table.operations() {
         let row = (operation.method.to_string(), operation.path.to_owned());

@@ -23,6 +23,7 @@ const FILL: &str = "
     VALUES ('c', 1, 11, 7777777001, now());
     INSERT INTO communities.discoverable (community_id, language, words, member_count, listed_at)
     VALUES (1, 'tr', '', 2, now());
+    INSERT INTO communities.image_removals (media_id, due_at) VALUES (5, now());
     INSERT INTO communities.emojis (id, community_id, name, creator_id, media_id) VALUES (1, 1, 'cat', 7777777001, 1);
     INSERT INTO communities.automod_rules (id, community_id, creator_id, name, event_kind, trigger_kind)
     VALUES (1, 1, 7777777001, 'no', 1, 1);

@@ -253,6 +253,7 @@ fn channel(access: &ChannelAccess) -> Channel {
         rate_limit_per_user: 0,
         permission_overwrites: Vec::new(),
         last_message_id: None,
+        threads: contracts::communities::ThreadSettings::default(),
     }
 }
 

@@ -40,6 +40,7 @@ settings! {
             database: Database,
             auth: Auth,
             realtime: Realtime,
+            communities: Communities,
             messaging: Messaging,
             mail: Mail,
             sms: Sms,
@@ -329,6 +330,14 @@ settings! {
         queue_bytes: Size = "1MiB", in "16KiB" => "64MiB";
         /// Largest frame a client may send.
         max_frame: Size = "16KiB", in "1KiB" => "1MiB";
+    }
+}
+
+settings! {
+    /// Communities.
+    "communities." struct Communities {
+        /// Emoji of one community.
+        emojis: usize = "250", in "0" => "2000";
     }
 }
 

@@ -91,6 +91,7 @@ impl FakeCommunities {
             rate_limit_per_user: 0,
             permission_overwrites: Vec::new(),
             last_message_id: None,
+            threads: contracts::communities::ThreadSettings::default(),
         })
     }
 
