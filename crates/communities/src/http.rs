@@ -13,6 +13,7 @@ mod members;
 mod moderation;
 mod public;
 mod roles;
+mod statistics;
 mod templates;
 mod templating;
 

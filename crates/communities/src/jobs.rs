@@ -40,11 +40,14 @@ pub(crate) fn jobs(this: &Arc<Communities>) -> Vec<Job> {
 }
 
 impl Communities {
-    /// Removes invites nobody can use any more and channels deleted long ago.
+    /// Removes invites nobody can use any more, channels deleted long ago and old statistics.
     pub async fn purge(&self) -> std::result::Result<String, Failure> {
         let now = self.clock.now();
         let invites = invites::purge_invites(&self.db, now, STEP).await?;
         let channels = channels::purge_channels(&self.db, now - DELETED_STAYS, STEP).await?;
-        Ok(format!("removed {invites} invites and {channels} channels"))
+        let statistics = self.purge_statistics(STEP).await?;
+        Ok(format!(
+            "removed {invites} invites, {channels} channels and {statistics} rows of statistics"
+        ))
     }
 }

@@ -19,8 +19,8 @@
 //!    stands; an overwrite that takes rights asks where its target stands.
 //! 7. No other context is called inside a transaction.
 //!
-//! Events out: [`EVENTS`], keyed by community. Events in: `messaging.message_created.v1`, for who is
-//! active; `applications.webhook_{created,updated,deleted}.v1`, for the audit log;
+//! Events out: [`EVENTS`], keyed by community. Events in: `messaging.message_created.v1` and
+//! our own of members, for statistics and for who is active; `applications.webhook_{created,updated,deleted}.v1`, for the audit log;
 //! `identity.erasure_due.v1`.
 //!
 //! Begin reading with [`Communities`], then `change.rs`; one file of operations per noun.
@@ -53,6 +53,7 @@ mod requests;
 mod rights;
 mod roles;
 mod sql;
+mod statistics;
 mod templates;
 mod views;
 mod webhook_audit;
@@ -84,6 +85,7 @@ pub use requests::{
     UpdateCommunity, UpdateEmoji, UpdateMember, UpdateTemplate,
 };
 
+pub use statistics::{Statistics, StatisticsDay, StatisticsWeek};
 pub use templates::{SourceChannel, SourceGuild, SourceOverwrite, SourceRole, Template};
 
 use publish::Publisher;
@@ -122,6 +124,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
         (
             "V0006__emoji_images",
             include_str!("../migrations/V0006__emoji_images.sql"),
+        ),
+        (
+            "V0007__statistics",
+            include_str!("../migrations/V0007__statistics.sql"),
         ),
     ],
 };

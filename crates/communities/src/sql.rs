@@ -12,6 +12,7 @@ pub(crate) mod emojis;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod roles;
+pub(crate) mod statistics;
 pub(crate) mod templates;
 
 use db::Sql;
@@ -29,6 +30,7 @@ pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> = std::sync::LazyL
         emojis::ALL,
         audit::ALL,
         templates::ALL,
+        statistics::ALL,
     ]
     .concat()
 });

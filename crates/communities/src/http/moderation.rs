@@ -11,9 +11,10 @@ use crate::error::{
     NOBODY_BANNED, ROLE_FIXED, ROLE_HIERARCHY, ROLE_UNKNOWN,
 };
 use crate::requests::{BulkBanRequest, PruneRequest};
-use crate::{AuditLog, Ban, BulkBan, Pruned};
+use crate::{AuditLog, Ban, BulkBan, Pruned, Statistics};
 
 const BULK_BAN: Rule = Rule::new("bulk_ban", 5, Duration::from_secs(60));
+const STATISTICS: Rule = Rule::new("statistics", 10, Duration::from_secs(10));
 const PRUNE: Rule = Rule::new("prune", 10, Duration::from_secs(60));
 
 pub(super) fn routes(routes: Build) -> Build {
@@ -108,13 +109,25 @@ fn many_routes(routes: Build) -> Build {
 }
 
 fn audit_log_routes(routes: Build) -> Build {
-    routes.get(
-        "/api/v10/guilds/{guild_id}/audit-logs",
-        super::audit_log::get_audit_log,
-        Doc::new("Read what moderators did")
-            .describe("Newest first; with `after` oldest first. At most one of `before`, `after`.")
-            .query::<super::audit_log::AuditPage>()
-            .returns::<AuditLog>(200)
-            .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
-    )
+    routes
+        .get(
+            "/api/v10/guilds/{guild_id}/statistics",
+            super::statistics::get_statistics,
+            Doc::new("Read who came, went and wrote")
+                .limit(STATISTICS)
+                .query::<super::statistics::StatisticsQuery>()
+                .returns::<Statistics>(200)
+                .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
+        )
+        .get(
+            "/api/v10/guilds/{guild_id}/audit-logs",
+            super::audit_log::get_audit_log,
+            Doc::new("Read what moderators did")
+                .describe(
+                    "Newest first; with `after` oldest first. At most one of `before`, `after`.",
+                )
+                .query::<super::audit_log::AuditPage>()
+                .returns::<AuditLog>(200)
+                .errors(&[&COMMUNITY_UNKNOWN, &COMMUNITY_PERMISSION_MISSING]),
+        )
 }

@@ -19,7 +19,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &INSERT_MEMBER,
     &UPDATE_MEMBER,
     &DELETE_MEMBERS,
-    &NOTE_MESSAGE,
     &COUNT_INACTIVE,
     &LIST_INACTIVE,
 ];
@@ -215,29 +214,6 @@ pub(crate) async fn delete_members(
     DELETE_MEMBERS
         .bind(&community)
         .bind(&users)
-        .execute(tx)
-        .await
-}
-
-const NOTE_MESSAGE: Sql = Sql::new(
-    "communities.note_message",
-    "UPDATE communities.members
-     SET wrote_at = $3
-     WHERE community_id = $1 AND user_id = $2
-       AND (wrote_at IS NULL OR wrote_at < $3::timestamptz - interval '1 hour')",
-);
-
-/// Who wrote, and when; not more often than each hour, because every message asks for it.
-pub(crate) async fn note_message(
-    tx: &Tx,
-    community: CommunityId,
-    user: UserId,
-    at: Timestamp,
-) -> Result<u64> {
-    NOTE_MESSAGE
-        .bind(&community)
-        .bind(&user)
-        .bind(&at)
         .execute(tx)
         .await
 }

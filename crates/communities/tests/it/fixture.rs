@@ -60,6 +60,12 @@ pub(crate) struct Numbers {
     pub(crate) member_count: i32,
 }
 
+#[derive(Debug, FromRow)]
+struct Outgoing {
+    kind: String,
+    data: Value,
+}
+
 const NUMBERS: Sql = Sql::new(
     "test.numbers",
     "SELECT rev, perm_epoch, member_count FROM communities.communities WHERE id = $1",
@@ -68,6 +74,12 @@ const EVENTS: Sql = Sql::new(
     "test.events",
     "SELECT type FROM communities.outbox ORDER BY id",
 );
+const OUTBOX: Sql = Sql::new(
+    "test.outbox",
+    "WITH gone AS (DELETE FROM communities.outbox RETURNING id, type AS kind, data)
+     SELECT kind, data FROM gone ORDER BY id",
+)
+.returning::<Outgoing>();
 const AUDITS: Sql = Sql::new(
     "test.audits",
     "SELECT action::int FROM communities.audit_entries ORDER BY id",
@@ -177,14 +189,22 @@ impl World {
     }
 
     /// Hands an event of the bus to whoever subscribed to its kind.
-    pub(crate) async fn bring(&self, kind: &str, key: i64, data: Value) {
+    pub(crate) async fn bring(&self, kind: &str, data: Value) {
+        // Time flows between two events, so that each has an id of its own.
+        self.clock.advance(std::time::Duration::from_millis(1));
+        let id = EventId::new(self.clock.now().as_microsecond());
+        self.bring_as(id, kind, data).await;
+    }
+
+    /// The same with an id, which can come twice.
+    pub(crate) async fn bring_as(&self, id: EventId, kind: &str, data: Value) {
         let event = Event {
-            id: EventId::new(key.wrapping_add(self.clock.now().as_microsecond())),
+            id,
             kind: kind.to_owned(),
             at: self.clock.now(),
             actor: None,
             tenant: None,
-            key: key.to_string(),
+            key: "1".to_owned(),
             data,
         };
         let consumers = communities::module(&self.app).consumers;
@@ -313,6 +333,12 @@ impl World {
                 kind.strip_suffix(".v1").unwrap().to_owned()
             })
             .collect()
+    }
+
+    /// Takes the events out that were written since the last time: kind and data.
+    pub(crate) async fn outbox(&self) -> Vec<(String, Value)> {
+        let rows: Vec<Outgoing> = OUTBOX.all(&self.admin).await.unwrap();
+        rows.into_iter().map(|row| (row.kind, row.data)).collect()
     }
 
     /// Actions of the audit log so far.

@@ -276,7 +276,7 @@ async fn the_number_of_invites_is_bounded_and_the_dead_are_swept() {
         .await;
     assert_eq!(
         world.app.purge().await.unwrap(),
-        "removed 1 invites and 0 channels"
+        "removed 1 invites, 0 channels and 0 rows of statistics"
     );
     world
         .ok(OWNER, "DELETE", &format!("/channels/{channel}"), NONE, 200)
@@ -286,6 +286,6 @@ async fn the_number_of_invites_is_bounded_and_the_dead_are_swept() {
         .advance(std::time::Duration::from_secs(31 * 86_400));
     assert_eq!(
         world.app.purge().await.unwrap(),
-        "removed 0 invites and 1 channels"
+        "removed 0 invites, 1 channels and 0 rows of statistics"
     );
 }

@@ -33,6 +33,8 @@ mod roles;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod trade;

@@ -23,9 +23,7 @@ async fn peopled(world: &World) -> CommunityId {
 
 async fn wrote(world: &World, community: CommunityId, user: UserId) {
     let data = json!({"channel_id": "1", "community_id": community, "author_id": user});
-    world
-        .bring("messaging.message_created.v1", user.get(), data)
-        .await;
+    world.bring("messaging.message_created.v1", data).await;
 }
 
 fn ids(members: &Value) -> Vec<Value> {

@@ -41,6 +41,7 @@ GET    /guilds/{guild_id}/bans                              -      404/10004  40
 GET    /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
 PUT    /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
 DELETE /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
+GET    /guilds/{guild_id}/statistics                        -      404/10004  403
 POST   /guilds/{guild_id}/bulk-ban                          users  404/10004  403
 GET    /guilds/{guild_id}/prune                             -      404/10004  403
 POST   /guilds/{guild_id}/prune                             -      404/10004  403

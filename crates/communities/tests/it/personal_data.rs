@@ -23,6 +23,8 @@ const FILL: &str = "
     VALUES ('c', 1, 11, 7777777001, now());
     INSERT INTO communities.discoverable (community_id, language, words, member_count, listed_at)
     VALUES (1, 'tr', '', 2, now());
+    INSERT INTO communities.statistics_days (community_id, day) VALUES (1, '2026-11-20');
+    INSERT INTO communities.statistics_weeks (community_id, joined_week, week) VALUES (1, '2026-11-16', 0);
     INSERT INTO communities.image_removals (media_id, due_at) VALUES (5, now());
     INSERT INTO communities.emojis (id, community_id, name, creator_id, media_id) VALUES (1, 1, 'cat', 7777777001, 1);
     INSERT INTO communities.automod_rules (id, community_id, creator_id, name, event_kind, trigger_kind)
