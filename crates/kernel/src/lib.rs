@@ -38,7 +38,8 @@ pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use event::Event;
 pub use failure::{ErrorKind, ErrorRow, Failure, FieldError};
 pub use id::{
-    AnyId, ApplicationId, AutomodRuleId, ChannelId, CommunityId, DeliveryId, DeviceId, EmojiId, EventId, Id, MediaId, MessageId, ReportId, RoleId, SubscriptionId, TagId, UserId, WebhookId,
+    AnyId, ApplicationId, AutomodRuleId, ChannelId, CommunityId, DeliveryId, DeviceId, EmojiId,
+    EventId, Id, MediaId, MessageId, ReportId, RoleId, SubscriptionId, TagId, UserId, WebhookId,
 };
 pub use ids::{IdError, Ids, WorkerSlot};
 pub use limit::{Limiter, Rule, Verdict};

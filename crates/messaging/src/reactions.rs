@@ -251,11 +251,9 @@ impl Messaging {
 }
 
 /// A community's emoji if it has this id.
-fn named(emoji: &serde_json::Value, id: AnyId) -> Option<Emoji> {
-    let has_id = emoji.get("id")?.as_str()?.parse() == Ok(id);
-    let name = emoji.get("name")?.as_str()?;
-    if has_id {
-        Emoji::read(&format!("{name}:{id}"))
+fn named(emoji: &contracts::communities::Emoji, id: AnyId) -> Option<Emoji> {
+    if emoji.id.cast() == id {
+        Emoji::read(&format!("{}:{id}", emoji.name))
     } else {
         None
     }

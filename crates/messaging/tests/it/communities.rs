@@ -20,7 +20,7 @@ pub(crate) struct Rights {
     pub(crate) strangers: Mutex<BTreeSet<(UserId, UserId)>>,
     pub(crate) roles: Mutex<Vec<Role>>,
     /// Of every community.
-    pub(crate) emojis: Mutex<Vec<serde_json::Value>>,
+    pub(crate) emojis: Mutex<Vec<contracts::communities::Emoji>>,
     /// What members are told of unless they set something, as the dialect numbers it.
     pub(crate) usual: Mutex<i32>,
 }

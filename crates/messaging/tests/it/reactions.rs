@@ -221,10 +221,19 @@ async fn a_new_emoji_needs_its_right_and_joining_in_does_not() {
 async fn a_communitys_emoji_is_known_by_its_id() {
     let w = World::new().await;
     let id = w.say(ANA, "selam").await;
-    let emoji = json!({"id": "42", "name": "gul", "animated": false});
+    let emoji = contracts::communities::Emoji {
+        id: kernel::EmojiId::new(42),
+        name: "gul".to_owned(),
+        roles: Vec::new(),
+        user: None,
+        require_colons: true,
+        managed: false,
+        animated: false,
+        available: true,
+    };
     w.rights.emojis.lock().unwrap().push(emoji);
     assert_eq!(react(&w, ANA, id, "lale%3A42").await, 204);
-    w.rights.emojis.lock().unwrap()[0]["name"] = json!("karanfil");
+    w.rights.emojis.lock().unwrap()[0].name = "karanfil".to_owned();
     assert_eq!(react(&w, BORA, id, "karanfil:42").await, 204);
     assert_eq!(react(&w, BORA, id, "karanfil:43").await, 400);
     let gul = json!({"id": "42", "name": "gul"});
