@@ -162,6 +162,7 @@ impl Applications {
         self.lock(&tx, caller, id).await?;
         sql::delete_application(&tx, caller.user, id, self.clock.now()).await?;
         sql::delete_token(&tx, id).await?;
+        sql::subscriptions::delete_subscriptions_of_application(&tx, id).await?;
         let data = json!({ "application_id": id });
         let event = self.event(events::APPLICATION_DELETED, caller.user, id, data)?;
         db::outbox::append(&tx, SCHEMA, &[event]).await?;
@@ -183,7 +184,7 @@ impl Applications {
     }
 
     /// One of the caller's applications; others do not exist.
-    async fn own(&self, caller: &Caller, id: ApplicationId) -> Result<ApplicationRow> {
+    pub(crate) async fn own(&self, caller: &Caller, id: ApplicationId) -> Result<ApplicationRow> {
         people_only(caller)?;
         sql::find_application(&self.db, id)
             .await?

@@ -48,6 +48,21 @@ pub enum Error {
     /// A program of others sent something else than it should.
     #[error("read {0}")]
     Unreadable(String),
+    /// No such subscription of this owner.
+    #[error("find a subscription")]
+    UnknownSubscription,
+    /// No such delivery of this owner.
+    #[error("find a delivery")]
+    UnknownDelivery,
+    /// The delivery is on its way.
+    #[error("send a delivery again that still waits")]
+    DeliveryWaits,
+    /// The address of a subscription may not be called.
+    #[error("subscribe at an address that may not be called")]
+    AddressRefused,
+    /// The owner has as many subscriptions as one may have.
+    #[error("have more subscriptions than {0}")]
+    TooManySubscriptions(i64),
     /// Fields that break their rules.
     #[error("accept a request with {} invalid fields", .0.len())]
     Invalid(Vec<FieldError>),
@@ -108,6 +123,21 @@ kernel::error_rows! {
     WEBHOOK_UNREADABLE, Invalid, 50109,
         "the body is not in the form of this path, or it says nothing",
         "gövde bu yolun biçiminde değil ya da bir şey söylemiyor";
+    SUBSCRIPTION_UNKNOWN, NotFound, 10002,
+        "no such subscription",
+        "böyle bir abonelik yok";
+    DELIVERY_UNKNOWN, NotFound, 10002,
+        "no such delivery; they are kept for 30 days",
+        "böyle bir gönderim yok; gönderimler 30 gün saklanır";
+    DELIVERY_WAITS, Conflict, 40060,
+        "the delivery still waits for its next attempt",
+        "gönderim hâlâ bir sonraki denemesini bekliyor";
+    SUBSCRIPTION_ADDRESS, Invalid, 50035,
+        "the address cannot be used: it must be https on the public internet, on the usual port, without a name and password",
+        "adres kullanılamıyor: açık internette https olmalı, olağan kapıda, ad ve parola taşımamalı";
+    SUBSCRIPTIONS_MAX, Invalid, 30018,
+        "there are as many subscriptions as there may be; delete one first",
+        "olabilecek en çok sayıda abonelik var; önce birini silin";
     APPLICATIONS_MAX, Invalid, 30018,
         "you own as many applications as one account may own; delete one first",
         "bir hesabın sahip olabileceği en çok sayıda uygulamanız var; önce birini silin";
@@ -131,6 +161,11 @@ impl Error {
             Error::WrongChannelKind => &WEBHOOK_CHANNEL_KIND,
             Error::TooManyWebhooks => &WEBHOOKS_MAX,
             Error::Unreadable(_) => &WEBHOOK_UNREADABLE,
+            Error::UnknownSubscription => &SUBSCRIPTION_UNKNOWN,
+            Error::UnknownDelivery => &DELIVERY_UNKNOWN,
+            Error::DeliveryWaits => &DELIVERY_WAITS,
+            Error::AddressRefused => &SUBSCRIPTION_ADDRESS,
+            Error::TooManySubscriptions(_) => &SUBSCRIPTIONS_MAX,
             Error::Invalid(_) => &INVALID_REQUEST,
             Error::Called(failure) => failure.row,
             Error::Database(_) | Error::Id(_) | Error::Secret(_) => &INTERNAL,

@@ -31,6 +31,17 @@ pub const WEBHOOK_UPDATED: &str = "applications.webhook_updated.v1";
 /// Somebody deleted it; one that goes with its channel says nothing.
 pub const WEBHOOK_DELETED: &str = "applications.webhook_deleted.v1";
 
+/// A subscription was made. The key is the subscription, here and below.
+pub const SUBSCRIPTION_CREATED: &str = "applications.subscription_created.v1";
+/// It changed, or was switched on or off by its owner.
+pub const SUBSCRIPTION_UPDATED: &str = "applications.subscription_updated.v1";
+/// Its secret was replaced.
+pub const SUBSCRIPTION_SECRET_ROTATED: &str = "applications.subscription_secret_rotated.v1";
+/// It is gone.
+pub const SUBSCRIPTION_DELETED: &str = "applications.subscription_deleted.v1";
+/// It was switched off by itself; `reason` says why.
+pub const SUBSCRIPTION_DISABLED: &str = "applications.subscription_disabled.v1";
+
 /// Nothing is left of a user here but an id. The key is the user.
 pub const USER_ERASED: &str = "applications.user_erased.v1";
 
@@ -45,6 +56,11 @@ pub const EVENTS: &[&str] = &[
     WEBHOOK_CREATED,
     WEBHOOK_UPDATED,
     WEBHOOK_DELETED,
+    SUBSCRIPTION_CREATED,
+    SUBSCRIPTION_UPDATED,
+    SUBSCRIPTION_SECRET_ROTATED,
+    SUBSCRIPTION_DELETED,
+    SUBSCRIPTION_DISABLED,
     USER_ERASED,
 ];
 
@@ -53,7 +69,7 @@ const CHANNEL_DELETED: &str = "communities.channel_deleted.v1";
 const COMMUNITY_DELETED: &str = "communities.community_deleted.v1";
 const FOLLOWER: &str = "applications.installs";
 
-/// Forgets installs whose bot or community is gone, and webhooks whose channel is.
+/// Forgets installs, webhooks and subscriptions whose bot, channel or community is gone.
 struct Installs;
 
 #[async_trait]
@@ -69,6 +85,7 @@ impl TxHandler for Installs {
             COMMUNITY_DELETED => {
                 sql::delete_installs_of_community(tx, community).await?;
                 sql::webhooks::delete_webhooks_of_community(tx, community).await?;
+                sql::subscriptions::delete_subscriptions_of_community(tx, community).await?;
             }
             CHANNEL_DELETED => {
                 let channel: ChannelId = field(event, "channel_id")?;

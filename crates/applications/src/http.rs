@@ -1,5 +1,6 @@
 //! The routes of applications, in the chat dialect. Those of webhooks stand in a file of their own.
 
+mod subscriptions;
 mod webhooks;
 
 use std::sync::Arc;
@@ -33,7 +34,9 @@ pub fn table(this: Arc<Applications>) -> Table {
     let routes = webhooks::managed(routes);
     let routes = webhooks::by_token(routes);
     let routes = webhooks::executing(routes);
-    webhooks::messages(routes).build()
+    let routes = webhooks::messages(routes);
+    let routes = subscriptions::of_applications(routes);
+    subscriptions::of_communities(routes).build()
 }
 
 fn application_routes(routes: Build) -> Build {

@@ -103,7 +103,7 @@ impl Applications {
         community: CommunityId,
     ) -> Result<Vec<Webhook>> {
         if !self
-            .base_rights(caller, community)
+            .base_rights(caller.user, community)
             .await?
             .has(Chat::MANAGE_WEBHOOKS)
         {

@@ -1,7 +1,8 @@
 //! Installs: an application's bot in a community.
 
+use contracts::communities::Snapshot;
 use kernel::perm::{Chat, Permissions, Standing, base};
-use kernel::{ApplicationId, Caller, CommunityId, Failure, RoleId};
+use kernel::{ApplicationId, Caller, CommunityId, Failure, RoleId, UserId};
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -62,7 +63,7 @@ impl Applications {
 
     async fn check_manager(&self, caller: &Caller, community: CommunityId) -> Result<()> {
         if self
-            .base_rights(caller, community)
+            .base_rights(caller.user, community)
             .await?
             .has(Chat::MANAGE_GUILD)
         {
@@ -72,37 +73,11 @@ impl Applications {
         }
     }
 
-    /// What the caller may do in a community, before any channel speaks.
-    pub(crate) async fn base_rights(
-        &self,
-        caller: &Caller,
-        community: CommunityId,
-    ) -> Result<Chat> {
-        let found = self
-            .communities
-            .snapshots(&[community], caller.user)
-            .await?;
+    /// What a user may do in a community, before any channel speaks.
+    pub(crate) async fn base_rights(&self, user: UserId, community: CommunityId) -> Result<Chat> {
+        let found = self.communities.snapshots(&[community], user).await?;
         let snapshot = found.first().ok_or(Error::UnknownCommunity)?;
-        let everyone: RoleId = community.cast();
-        let rights = |wanted: &dyn Fn(RoleId) -> bool| -> Vec<(RoleId, Permissions)> {
-            let roles = snapshot.guild.roles.iter();
-            roles
-                .filter(|role| wanted(role.id))
-                .map(|role| (role.id, role.rights()))
-                .collect()
-        };
-        let own = rights(&|id| snapshot.own.roles.contains(&id));
-        let standing = Standing {
-            community,
-            user: caller.user,
-            owner: snapshot.guild.owner_id == caller.user,
-            everyone: rights(&|id| id == everyone)
-                .first()
-                .map_or(Permissions::NONE, |(_, bits)| *bits),
-            roles: &own,
-            timed_out: false,
-        };
-        Ok(base(&standing).chat)
+        Ok(rights_in(snapshot, user))
     }
 
     /// Installs an application or changes its rights. Repeatable: the bot comes first, then the
@@ -189,6 +164,31 @@ impl Applications {
         sql::retire_application(&self.db, id, self.clock.now()).await?;
         Ok(())
     }
+}
+
+/// What a member may do in a community, before any channel speaks.
+pub(crate) fn rights_in(snapshot: &Snapshot, user: UserId) -> Chat {
+    let community = snapshot.guild.id;
+    let everyone: RoleId = community.cast();
+    let rights = |wanted: &dyn Fn(RoleId) -> bool| -> Vec<(RoleId, Permissions)> {
+        let roles = snapshot.guild.roles.iter();
+        roles
+            .filter(|role| wanted(role.id))
+            .map(|role| (role.id, role.rights()))
+            .collect()
+    };
+    let own = rights(&|id| snapshot.own.roles.contains(&id));
+    let standing = Standing {
+        community,
+        user,
+        owner: snapshot.guild.owner_id == user,
+        everyone: rights(&|id| id == everyone)
+            .first()
+            .map_or(Permissions::NONE, |(_, bits)| *bits),
+        roles: &own,
+        timed_out: false,
+    };
+    base(&standing).chat
 }
 
 /// What is gone already need not be removed.

@@ -1,5 +1,5 @@
 //! Applications: bots, their tokens, and the communities they are installed in; webhooks by which
-//! programs write into channels.
+//! programs write into channels, and events that go out to programs elsewhere.
 //!
 //! # Invariants
 //! 1. An application, its bot user and nobody else share an id.
@@ -17,14 +17,20 @@
 //!    token itself encrypted, because those who may manage webhooks are shown it again. A webhook that
 //!    is not there and one whose token is another are never told apart.
 //! 9. A webhook goes with its channel, and changes no messages but its own.
+//! 10. An event is on its way to each subscription that wants it with the transaction that takes it
+//!     in. It goes out at least once, under one `webhook-id`; every attempt is a row.
+//! 11. A delivery stores names of things. What is told is read, and judged by the rights of whoever
+//!     subscribed, at each attempt.
+//! 12. Only addresses that the guarded calls of `infra` permit are called, and no redirect is followed.
 //!
 //! Privileged intents are the owner's switch; see `model.rs`.
 //!
 //! Events out: [`EVENTS`]. Events in: `communities.member_left.v1`,
-//! `communities.channel_deleted.v1`, `communities.community_deleted.v1`.
+//! `communities.channel_deleted.v1`, `communities.community_deleted.v1`; and for those who subscribed
+//! all that `outgoing/kinds.rs` lists.
 //!
 //! Begin reading with [`Applications`], then `applications.rs` and `installs.rs`; for
-//! webhooks `incoming.rs` and `incoming/execute.rs`.
+//! webhooks `incoming.rs` and `incoming/execute.rs`, for events that go out `outgoing.rs`.
 
 mod applications;
 mod calls;
@@ -36,13 +42,16 @@ mod incoming;
 mod installs;
 mod jobs;
 mod keys;
+mod metrics_table;
 mod model;
+mod outgoing;
 mod personal_data;
 mod sql;
 
 use std::sync::Arc;
 
 use infra::fanout::Fanout;
+use infra::outbound::Outbound;
 use kernel::{Event, Id, Ids, Limiter, SharedClock, SharedRng, UserId};
 use serde_json::Value;
 
@@ -54,9 +63,15 @@ pub use incoming::model::{
     CreateWebhook, EditWebhookMessage, ExecuteWebhook, UpdateWebhook, Webhook,
 };
 pub use keys::{Keys, MIN_ROOT_BYTES, SecretError};
+pub use metrics_table::METRICS;
 pub use model::{
     Application, CreateApplication, Install, NewToken, NewlyMade, PutInstall, UpdateApplication,
 };
+pub use outgoing::model::{
+    Attempt, CreateSubscription, Delivery, Owner, Subscription, UpdateSubscription, WithAttempts,
+    WithSecret,
+};
+pub use outgoing::{Outgoing, begin_delivering};
 
 /// The context's schema.
 pub(crate) const SCHEMA: &str = "applications";
@@ -93,6 +108,10 @@ pub struct Settings {
     pub webhooks_per_channel: i64,
     /// Webhooks a community may have.
     pub webhooks_per_community: i64,
+    /// Subscriptions an application or a community may have.
+    pub subscriptions_per_owner: i64,
+    /// Deliveries that may wait for one address; more switch its subscription off.
+    pub deliveries_waiting: i64,
     /// Where this installation is reached, without a slash at the end.
     pub public_url: String,
     /// The key derived from the root secret.
@@ -106,6 +125,8 @@ impl Settings {
             applications_per_user: 25,
             webhooks_per_channel: 15,
             webhooks_per_community: 1_000,
+            subscriptions_per_owner: 10,
+            deliveries_waiting: 10_000,
             public_url: String::new(),
             keys,
         }
@@ -132,6 +153,8 @@ pub struct Deps {
     pub messaging: Arc<dyn contracts::Messaging>,
     /// Counts what webhooks say.
     pub limiter: Arc<dyn Limiter>,
+    /// Carries events to addresses that users name.
+    pub outbound: Outbound,
     /// Values of the configuration.
     pub settings: Settings,
 }
@@ -147,6 +170,7 @@ pub struct Applications {
     pub(crate) communities: Arc<dyn contracts::Communities>,
     pub(crate) messaging: Arc<dyn contracts::Messaging>,
     pub(crate) limiter: Arc<dyn Limiter>,
+    pub(crate) outgoing: Outgoing,
     pub(crate) settings: Settings,
 }
 
@@ -162,6 +186,7 @@ pub fn build(deps: Deps) -> Arc<Applications> {
         communities: deps.communities,
         messaging: deps.messaging,
         limiter: deps.limiter,
+        outgoing: Outgoing::new(deps.outbound),
         settings: deps.settings,
     })
 }
@@ -173,7 +198,11 @@ pub fn module(this: &Arc<Applications>) -> runtime::Module {
         name: SCHEMA,
         routes: table(Arc::clone(this)).router(),
         jobs: jobs::jobs(this),
-        consumers: vec![events::consumer(this), personal_data::consumer(this)],
+        consumers: vec![
+            events::consumer(this),
+            outgoing::consumer(this),
+            personal_data::consumer(this),
+        ],
         health: vec![runtime::Check::required(
             "applications.database",
             move || {

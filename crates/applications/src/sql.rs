@@ -1,6 +1,8 @@
 //! Every statement of the crate: one constant and one function each. Those of applications stand
 //! here, the others in a file per noun; [`ALL`] is what the test prepares.
 
+pub(crate) mod deliveries;
+pub(crate) mod subscriptions;
 pub(crate) mod webhooks;
 
 use db::{FromRow, Result, Source, Sql, Tx};
@@ -10,8 +12,15 @@ use kernel::{ApplicationId, CommunityId, UserId};
 use crate::model::{ApplicationRow, InstallRow};
 
 /// The lists of all files.
-pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> =
-    std::sync::LazyLock::new(|| [APPLICATIONS, webhooks::ALL].concat());
+pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> = std::sync::LazyLock::new(|| {
+    [
+        APPLICATIONS,
+        webhooks::ALL,
+        subscriptions::ALL,
+        deliveries::ALL,
+    ]
+    .concat()
+});
 
 const APPLICATIONS: &[&Sql] = &[
     &LOCK_OWNER,

@@ -121,6 +121,22 @@ pub struct Message {
     pub ev: i64,
 }
 
+impl Message {
+    /// The message for those who may not read it, with what it answers emptied too.
+    #[must_use]
+    pub fn without_content(mut self) -> Self {
+        self.content = String::new();
+        self.embeds = Vec::new();
+        self.components = Vec::new();
+        self.attachments = Vec::new();
+        self.message_snapshots = self.message_snapshots.map(|_| Vec::new());
+        self.referenced_message = self
+            .referenced_message
+            .map(|answered| answered.map(|answered| Box::new(answered.without_content())));
+        self
+    }
+}
+
 /// A direct or group channel in the dialect's form, as one of its members sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PrivateChannel {

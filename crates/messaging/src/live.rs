@@ -132,9 +132,9 @@ impl Audience {
         let mut full_for: Vec<UserId> = message.mentions.iter().map(|user| user.id).collect();
         // In private channels everybody may read everything.
         let redacted = if self.community.is_some() {
-            Some(Bytes::from(serde_json::to_vec(&without_content(
-                message.clone(),
-            ))?))
+            Some(Bytes::from(serde_json::to_vec(
+                &message.clone().without_content(),
+            )?))
         } else {
             full_for.extend(&self.private_members);
             None
@@ -274,19 +274,6 @@ fn numbered(shows: &mut [Message], id: MessageId, ev: i64) -> Result<&mut Messag
     let message = found.ok_or(Error::UnknownMessage)?;
     message.ev = ev;
     Ok(message)
-}
-
-/// The message for those who may not read it, with what it answers emptied too.
-fn without_content(mut message: Message) -> Message {
-    message.content = String::new();
-    message.embeds = Vec::new();
-    message.components = Vec::new();
-    message.attachments = Vec::new();
-    message.message_snapshots = message.message_snapshots.map(|_| Vec::new());
-    message.referenced_message = message
-        .referenced_message
-        .map(|answered| answered.map(|answered| Box::new(without_content(*answered))));
-    message
 }
 
 fn plain<T: Serialize>(

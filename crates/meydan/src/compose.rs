@@ -9,9 +9,11 @@ mod ground;
 mod issuers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::{Credentials, PersonalData};
 use infra::bus::{Bus, LocalBus};
+use infra::outbound::{Bounds, Outbound, Permit, Permits};
 use kernel::{Failure, WorkerSlot};
 use runtime::{Job, Lifecycle, Module};
 use secrecy::SecretString;
@@ -58,7 +60,7 @@ pub(crate) enum Error {
     Senders(#[from] crate::senders::Error),
     #[error("preparing the store of files")]
     Objects(#[from] infra::objects::ObjectError),
-    #[error("preparing logins at other providers")]
+    #[error("preparing calls to other servers")]
     Outbound(#[from] infra::outbound::OutboundError),
     #[error("serving")]
     Serve(#[from] crate::listen::Error),
@@ -81,6 +83,7 @@ struct Told {
     communities: communities::Limits,
     messaging: messaging::Settings,
     applications: applications::Settings,
+    outbound: Outbound,
     audit: audit::Key,
 }
 
@@ -91,6 +94,7 @@ impl Told {
             communities: communities::Limits::default(),
             messaging: messaging::Settings::default(),
             applications: applications::Settings::new(applications::Keys::derive(root)?),
+            outbound: outbound(Vec::new())?,
             audit: audit::Key::derive(root)?,
         })
     }
@@ -105,9 +109,28 @@ impl Told {
                 public_url: config.public_url().to_string(),
                 ..built_in.applications
             },
+            outbound: outbound(
+                config
+                    .outbound
+                    .allow
+                    .iter()
+                    .map(|place| place.0.clone())
+                    .collect(),
+            )?,
             ..built_in
         })
     }
+}
+
+/// The way to addresses that users name for events.
+fn outbound(permits: Vec<Permit>) -> Result<Outbound, Error> {
+    let bounds = Bounds {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(15),
+        // Only the beginning of an answer is looked at.
+        body_bytes: 2_048,
+    };
+    Ok(Outbound::guarded(bounds, Permits::new(permits))?)
 }
 
 impl Contexts {
@@ -150,6 +173,7 @@ impl Contexts {
             communities: communities.clone(),
             messaging: messaging.clone(),
             limiter: Arc::clone(&ground.limiter),
+            outbound: told.outbound,
             settings: told.applications,
         });
         let audit = audit_of(ground, told.audit);
@@ -315,6 +339,9 @@ pub(crate) async fn start(
     tables.extend(realtime.iter().map(realtime::Realtime::table));
     tables.push(pages::table());
     contexts.identity.begin_sending(&lifecycle, &end);
+    if parts.selection.has(Service::Applications) {
+        applications::begin_delivering(&contexts.applications, &lifecycle);
+    }
     begin_work(&ground, &parts, &mut modules)?;
     let stack = stack_options(config, &parts, &ground, verifier)?;
     let kept = ground.carriers.kept.clone().map(outbox::table);

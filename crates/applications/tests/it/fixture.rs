@@ -1,12 +1,14 @@
 //! The context over a database of its own, with fakes of what it calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use applications::{Applications, Bearer, Deps, Keys, MIGRATIONS, Settings};
 use contracts::Identity as _;
 use db::{Db, Sql};
 use infra::fanout::{Body, Control, Deliveries, Fanout as _, LocalFanout, Topic};
 use infra::limiter::LocalLimiter;
+use infra::outbound::{Bounds, Outbound, Permits};
 use kernel::perm::Chat;
 use kernel::{
     ApplicationId, ChannelId, CommunityId, Ids, ManualClock, SeededRng, UserId, WorkerSlot,
@@ -75,6 +77,7 @@ impl World {
             communities: communities.clone(),
             messaging: messaging.clone(),
             limiter: LocalLimiter::new(clock.clone(), 1_000),
+            outbound: outbound(),
             settings: Settings {
                 applications_per_user,
                 public_url: "https://meydan.test".to_owned(),
@@ -227,6 +230,17 @@ impl World {
         self.communities
             .edit_member(COMMUNITY, user, |member| member.roles = vec![role]);
     }
+}
+
+/// The guarded way out, with loopback permitted as the operator would.
+fn outbound() -> Outbound {
+    let bounds = Bounds {
+        connect: Duration::from_secs(2),
+        total: Duration::from_secs(2),
+        body_bytes: 1_024,
+    };
+    let loopback = "127.0.0.0/8".parse().unwrap();
+    Outbound::guarded(bounds, Permits::new(vec![loopback])).unwrap()
 }
 
 /// The same JSON with ids, keys, tokens and moments masked, for snapshots.

@@ -18,6 +18,8 @@ mod personal_data;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]
+mod subscriptions;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod webhooks;

@@ -19,6 +19,26 @@ GET    /oauth2/applications/@me                          -      403/20002
 GET    /applications/{application_id}/installs/{guild_id} -     403/50013
 PUT    /applications/{application_id}/installs/{guild_id} empty 403/50013
 DELETE /applications/{application_id}/installs/{guild_id} -     403/50013
+POST   /applications/{application_id}/subscriptions subscribed 404/10002
+GET    /applications/{application_id}/subscriptions - 404/10002
+GET    /applications/{application_id}/subscriptions/{subscription_id} - 404/10002
+PATCH  /applications/{application_id}/subscriptions/{subscription_id} empty 404/10002
+DELETE /applications/{application_id}/subscriptions/{subscription_id} - 404/10002
+POST   /applications/{application_id}/subscriptions/{subscription_id}/rotate-secret - 404/10002
+POST   /applications/{application_id}/subscriptions/{subscription_id}/test - 404/10002
+GET    /applications/{application_id}/subscriptions/{subscription_id}/deliveries - 404/10002
+GET    /applications/{application_id}/deliveries/{delivery_id} - 404/10002
+POST   /applications/{application_id}/deliveries/{delivery_id}/replay - 404/10002
+POST   /guilds/{guild_id}/subscriptions subscribed 403/50013
+GET    /guilds/{guild_id}/subscriptions - 403/50013
+GET    /guilds/{guild_id}/subscriptions/{subscription_id} - 403/50013
+PATCH  /guilds/{guild_id}/subscriptions/{subscription_id} empty 403/50013
+DELETE /guilds/{guild_id}/subscriptions/{subscription_id} - 403/50013
+POST   /guilds/{guild_id}/subscriptions/{subscription_id}/rotate-secret - 403/50013
+POST   /guilds/{guild_id}/subscriptions/{subscription_id}/test - 403/50013
+GET    /guilds/{guild_id}/subscriptions/{subscription_id}/deliveries - 403/50013
+GET    /guilds/{guild_id}/deliveries/{delivery_id} - 403/50013
+POST   /guilds/{guild_id}/deliveries/{delivery_id}/replay - 403/50013
 POST   /channels/{channel_id}/webhooks                   named  403/50013
 GET    /channels/{channel_id}/webhooks                   -      403/50013
 GET    /guilds/{guild_id}/webhooks                       -      403/50013
@@ -41,6 +61,7 @@ fn body(name: &str) -> Value {
         "-" => NONE,
         "empty" => json!({}),
         "named" => json!({"name": "Name"}),
+        "subscribed" => json!({"url": "https://hooks.example/", "events": ["role.created"]}),
         "said" => json!({"content": "Text"}),
         other => panic!("no body {other}"),
     }
@@ -71,7 +92,9 @@ async fn s2_every_route_refuses_whom_it_must() {
             .replace("{channel_id}", &channel.to_string())
             .replace("{webhook_id}", &webhook.to_string())
             .replace("{token}", "guessed")
-            .replace("{message_id}", "1");
+            .replace("{message_id}", "1")
+            .replace("{subscription_id}", "1")
+            .replace("{delivery_id}", "1");
         // Where a token is all that is asked for, nobody fares as somebody else.
         if !open(method, &format!("/api/v10{template}")) {
             world.fails((), method, &path, body(name), (401, 0)).await;

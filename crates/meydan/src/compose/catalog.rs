@@ -43,6 +43,7 @@ pub(crate) fn metrics() -> Vec<Metric> {
         identity::METRICS,
         media::METRICS,
         messaging::METRICS,
+        applications::METRICS,
         audit::METRICS,
         realtime::METRICS,
     ]

@@ -36,3 +36,5 @@ mod start;
 mod surface;
 #[cfg(test)]
 mod talk;
+#[cfg(test)]
+mod webhooks;

@@ -1,0 +1,520 @@
+//! Subscriptions and deliveries as they are stored and shown, and the rules of requests. Pure.
+
+use db::FromRow;
+use jiff::Timestamp;
+use kernel::{ApplicationId, Check, CommunityId, DeliveryId, EventId, Id, SubscriptionId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::kinds::{self, Sight};
+use crate::error::{Error, Result};
+
+/// Longest address, in characters.
+const MAX_URL: usize = 2_048;
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 200;
+
+/// Whose subscriptions they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// An application: it is told what its bot may see.
+    Application(ApplicationId),
+    /// A community: its subscriptions tell what their maker may see.
+    Community(CommunityId),
+}
+
+impl Owner {
+    /// Of the two columns, of which a constraint fills one.
+    pub(crate) fn of(
+        application: Option<ApplicationId>,
+        community: Option<CommunityId>,
+    ) -> Option<Self> {
+        let community = community.map(Owner::Community);
+        application.map(Owner::Application).or(community)
+    }
+
+    pub(crate) fn application(self) -> Option<ApplicationId> {
+        match self {
+            Owner::Application(id) => Some(id),
+            Owner::Community(_) => None,
+        }
+    }
+
+    pub(crate) fn community(self) -> Option<CommunityId> {
+        match self {
+            Owner::Application(_) => None,
+            Owner::Community(id) => Some(id),
+        }
+    }
+
+    /// The number in its path.
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Owner::Application(id) => id.get(),
+            Owner::Community(id) => id.get(),
+        }
+    }
+}
+
+/// Paths that can stand before a subscription; the same handlers serve all.
+pub(crate) trait Owns: Sized {
+    /// The owner with this number.
+    fn owner(id: Id<Self>) -> Owner;
+}
+
+impl Owns for kernel::id::kind::Application {
+    fn owner(id: Id<Self>) -> Owner {
+        Owner::Application(id)
+    }
+}
+
+impl Owns for kernel::id::kind::Community {
+    fn owner(id: Id<Self>) -> Owner {
+        Owner::Community(id)
+    }
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub(crate) struct SubscriptionRow {
+    pub(crate) id: SubscriptionId,
+    pub(crate) application_id: Option<ApplicationId>,
+    pub(crate) community_id: Option<CommunityId>,
+    pub(crate) creator_id: UserId,
+    pub(crate) url: String,
+    pub(crate) description: String,
+    pub(crate) events: Vec<String>,
+    pub(crate) old_secret_until: Option<Timestamp>,
+    pub(crate) failing_since: Option<Timestamp>,
+    pub(crate) disabled_at: Option<Timestamp>,
+    pub(crate) disabled_reason: Option<String>,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Why a subscription is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Off {
+    /// Its owner switched it off.
+    Owner,
+    /// Its address only failed for 120 hours.
+    Failing,
+    /// Its address said that it is gone.
+    Gone,
+    /// More waits for its address than may wait.
+    Backlog,
+    /// Whoever made it may not see what it tells any more.
+    Rights,
+}
+
+impl Off {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Off::Owner => "owner",
+            Off::Failing => "failing",
+            Off::Gone => "gone",
+            Off::Backlog => "backlog",
+            Off::Rights => "rights",
+        }
+    }
+}
+
+/// A wish to be told of events at an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = applications::Subscription)]
+pub struct Subscription {
+    /// The subscription.
+    pub id: SubscriptionId,
+    /// Whose it is, if an application's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<ApplicationId>,
+    /// Whose it is, if a community's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<CommunityId>,
+    /// Who made it.
+    pub creator_id: UserId,
+    /// Where events go.
+    pub url: String,
+    /// What it is for.
+    pub description: String,
+    /// Names of the events.
+    pub events: Vec<String>,
+    /// Whether events are sent.
+    pub enabled: bool,
+    /// Why not: `owner`, `failing`, `gone`, `backlog` or `rights`.
+    pub disabled_reason: Option<String>,
+    /// Since when every attempt fails.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub failing_since: Option<Timestamp>,
+    /// Until when the secret before the present one signs, too.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub old_secret_until: Option<Timestamp>,
+    /// When it was made.
+    #[serde(with = "kernel::time::dialect_form")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// A subscription with its secret, which is shown this once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = applications::SubscriptionSecret)]
+pub struct WithSecret {
+    /// The subscription.
+    #[serde(flatten)]
+    pub subscription: Subscription,
+    /// What receivers check signatures with.
+    pub secret: String,
+}
+
+/// A new subscription.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = applications::CreateSubscription)]
+pub struct CreateSubscription {
+    /// Where events go: https, at most 2,048 characters.
+    #[schema(max_length = 2048)]
+    pub url: String,
+    /// Names of events, at least one.
+    pub events: Vec<String>,
+    /// What it is for, at most 200 characters.
+    #[serde(default)]
+    #[schema(format = "line", max_length = 200)]
+    pub description: String,
+}
+
+/// Changes of a subscription; absent fields stay.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = applications::UpdateSubscription)]
+pub struct UpdateSubscription {
+    /// Where events go.
+    #[schema(max_length = 2048)]
+    pub url: Option<String>,
+    /// Names of events, at least one.
+    pub events: Option<Vec<String>>,
+    /// What it is for.
+    #[schema(format = "line", max_length = 200)]
+    pub description: Option<String>,
+    /// On or off. What waits goes out when it is on again.
+    pub enabled: Option<bool>,
+}
+
+/// One event on its way.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub(crate) struct DeliveryRow {
+    pub(crate) id: DeliveryId,
+    pub(crate) subscription_id: SubscriptionId,
+    pub(crate) event_id: EventId,
+    pub(crate) event: String,
+    pub(crate) at: Timestamp,
+    pub(crate) state: i16,
+    pub(crate) attempts: i32,
+    pub(crate) due_at: Timestamp,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Waits,
+    Delivered,
+    Failed,
+    /// It tells of something that is gone, or that may not be seen.
+    Dropped,
+}
+
+impl State {
+    pub(crate) fn number(self) -> i16 {
+        match self {
+            State::Waits => 0,
+            State::Delivered => 1,
+            State::Failed => 2,
+            State::Dropped => 3,
+        }
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            State::Waits => "waiting",
+            State::Delivered => "delivered",
+            State::Failed => "failed",
+            State::Dropped => "dropped",
+        }
+    }
+
+    fn of(number: i16) -> Self {
+        match number {
+            1 => State::Delivered,
+            2 => State::Failed,
+            3 => State::Dropped,
+            _ => State::Waits,
+        }
+    }
+}
+
+/// One event on its way to one address.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = applications::Delivery)]
+pub struct Delivery {
+    /// The delivery; `webhook-id` is `msg_` and this number.
+    pub id: DeliveryId,
+    /// The subscription.
+    pub subscription_id: SubscriptionId,
+    /// The event; all deliveries of one event have it.
+    pub event_id: EventId,
+    /// Its name.
+    #[serde(rename = "type")]
+    pub event: String,
+    /// `waiting`, `delivered`, `failed`, or `dropped` when what it tells of is gone or hidden.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: i32,
+    /// When it happened.
+    #[serde(with = "kernel::time::dialect_form")]
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: Timestamp,
+    /// When the next attempt comes at the earliest, while it waits.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_at: Option<Timestamp>,
+}
+
+/// A delivery with its attempts.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = applications::DeliveryAttempts)]
+pub struct WithAttempts {
+    /// The delivery.
+    #[serde(flatten)]
+    pub delivery: Delivery,
+    /// The newest, at most 100, newest first.
+    #[serde(rename = "attempt_list")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+#[schema(as = applications::DeliveryAttempt)]
+pub struct Attempt {
+    /// From 1.
+    pub number: i32,
+    /// When.
+    #[serde(with = "kernel::time::dialect_form")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: i32,
+    /// The status of the answer.
+    pub status: Option<i32>,
+    /// Why there was no answer: `timeout`, `refused`, `unreachable` or `malformed`.
+    pub error: Option<String>,
+    /// The first bytes of the answer.
+    pub answer: String,
+}
+
+/// A claimed delivery, with what is needed to make it.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub(crate) struct Claim {
+    pub(crate) id: DeliveryId,
+    pub(crate) subscription_id: SubscriptionId,
+    pub(crate) event: String,
+    pub(crate) data: Value,
+    pub(crate) at: Timestamp,
+    pub(crate) attempts: i32,
+    pub(crate) tries: i32,
+    pub(crate) application_id: Option<ApplicationId>,
+    pub(crate) community_id: Option<CommunityId>,
+    pub(crate) creator_id: UserId,
+    pub(crate) url: String,
+    pub(crate) secret_enc: Vec<u8>,
+    pub(crate) secret_kek: String,
+    pub(crate) old_secret_enc: Option<Vec<u8>>,
+    pub(crate) old_secret_until: Option<Timestamp>,
+}
+
+impl SubscriptionRow {
+    pub(crate) fn object(self) -> Subscription {
+        Subscription {
+            id: self.id,
+            application_id: self.application_id,
+            guild_id: self.community_id,
+            creator_id: self.creator_id,
+            url: self.url,
+            description: self.description,
+            events: self.events,
+            enabled: self.disabled_at.is_none(),
+            disabled_reason: self.disabled_reason,
+            failing_since: self.failing_since,
+            old_secret_until: self.old_secret_until,
+            created_at: self.created_at,
+        }
+    }
+
+    /// What encryption binds secrets to.
+    pub(crate) fn bound(id: SubscriptionId) -> Vec<u8> {
+        [b"subscription".as_slice(), &id.get().to_be_bytes()].concat()
+    }
+}
+
+impl DeliveryRow {
+    pub(crate) fn object(self) -> Delivery {
+        let state = State::of(self.state);
+        Delivery {
+            id: self.id,
+            subscription_id: self.subscription_id,
+            event_id: self.event_id,
+            event: self.event,
+            state: state.word().to_owned(),
+            attempts: self.attempts,
+            timestamp: self.at,
+            due_at: (state == State::Waits).then_some(self.due_at),
+        }
+    }
+}
+
+/// What a subscription shall be, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) url: String,
+    pub(crate) events: Vec<String>,
+    pub(crate) description: String,
+}
+
+impl Wanted {
+    /// Checks all fields but whether the address may be called.
+    pub(crate) fn checked(new: CreateSubscription, owner: Owner) -> Result<Self> {
+        let mut check = Check::default();
+        let url = check.text("/url", &new.url, 1, MAX_URL);
+        if url.contains('#') || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            check.refuse(
+                "/url",
+                "INVALID",
+                "an address without a fragment and blanks",
+            );
+        }
+        let description = check.name("/description", &new.description, 0, MAX_DESCRIPTION);
+        let mut events = new.events;
+        events.sort_unstable();
+        events.dedup();
+        if events.is_empty() {
+            check.refuse("/events", "TOO_SHORT", "at least one event");
+        }
+        for name in &events {
+            let known = kinds::by_name(name);
+            let known =
+                known.filter(|kind| kind.sight != Sight::Own || owner.community().is_none());
+            if known.is_none() {
+                // The text is the caller's own.
+                check.refuse("/events", "UNKNOWN", format!("no such event: {name}"));
+            }
+        }
+        let wanted = Wanted {
+            url,
+            events,
+            description,
+        };
+        check.done().map_err(Error::Invalid).map(|()| wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_events_and_descriptions_are_checked() {
+        let application = Owner::Application(ApplicationId::new(1));
+        let community = Owner::Community(CommunityId::new(1));
+        let long = format!("https://e.example/{}", "a".repeat(2_030));
+        for (owner, url, events, description, good) in [
+            (
+                community,
+                "https://e.example/",
+                vec!["message.created"],
+                0,
+                true,
+            ),
+            (community, &long, vec!["message.created"], 200, true),
+            (
+                community,
+                &format!("{long}a"),
+                vec!["message.created"],
+                0,
+                false,
+            ),
+            (
+                community,
+                "https://e.example/#x",
+                vec!["message.created"],
+                0,
+                false,
+            ),
+            (
+                community,
+                "https://e.example/ x",
+                vec!["message.created"],
+                0,
+                false,
+            ),
+            (community, "", vec!["message.created"], 0, false),
+            (community, "https://e.example/", vec![], 0, false),
+            (
+                community,
+                "https://e.example/",
+                vec!["message.born"],
+                0,
+                false,
+            ),
+            (
+                community,
+                "https://e.example/",
+                vec!["webhook.test"],
+                0,
+                false,
+            ),
+            (
+                community,
+                "https://e.example/",
+                vec!["message.created"],
+                201,
+                false,
+            ),
+            (
+                community,
+                "https://e.example/",
+                vec!["application.installed"],
+                0,
+                false,
+            ),
+            (
+                application,
+                "https://e.example/",
+                vec!["application.installed"],
+                0,
+                true,
+            ),
+        ] {
+            let new = CreateSubscription {
+                url: url.to_owned(),
+                events: events.iter().map(|name| (*name).to_owned()).collect(),
+                description: "d".repeat(description),
+            };
+            assert_eq!(
+                Wanted::checked(new, owner).is_ok(),
+                good,
+                "{url} {events:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn states_are_read_as_they_are_written() {
+        for state in [
+            State::Waits,
+            State::Delivered,
+            State::Failed,
+            State::Dropped,
+        ] {
+            assert_eq!(State::of(state.number()), state);
+        }
+    }
+}
