@@ -67,9 +67,9 @@ pub use metrics_table::METRICS;
 pub use model::{
     Application, CreateApplication, Install, NewToken, NewlyMade, PutInstall, UpdateApplication,
 };
+pub use outgoing::delivery::{Attempt, Delivery, WithAttempts};
 pub use outgoing::model::{
-    Attempt, CreateSubscription, Delivery, Owner, Subscription, UpdateSubscription, WithAttempts,
-    WithSecret,
+    CreateSubscription, Owner, Subscription, UpdateSubscription, WithSecret,
 };
 pub use outgoing::{Outgoing, begin_delivering};
 

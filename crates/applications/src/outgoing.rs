@@ -4,6 +4,7 @@
 //! carries it out, `render.rs` decides what may be told and words it. A delivery stores names of
 //! things and never their text.
 
+pub(crate) mod delivery;
 mod follow;
 pub(crate) mod kinds;
 pub(crate) mod model;
@@ -23,10 +24,11 @@ use crate::keys::KEK_ID;
 use crate::sql::{deliveries, subscriptions as sql};
 use crate::{Applications, SCHEMA, events};
 
+use delivery::{Delivery, DeliveryRow, WithAttempts};
 pub(crate) use follow::consumer;
 use model::{
-    CreateSubscription, Delivery, DeliveryRow, Off, Owner, Subscription, SubscriptionRow,
-    UpdateSubscription, Wanted, WithAttempts, WithSecret,
+    CreateSubscription, Off, Owner, Subscription, SubscriptionRow, UpdateSubscription, Wanted,
+    WithSecret,
 };
 pub use sender::{Outgoing, begin_delivering};
 

@@ -14,8 +14,9 @@ use crate::error::{
     APPLICATION_COMMUNITY_UNKNOWN, APPLICATION_UNKNOWN, DELIVERY_UNKNOWN, DELIVERY_WAITS, Error,
     INSTALL_NOT_ALLOWED, SUBSCRIPTION_ADDRESS, SUBSCRIPTION_UNKNOWN, SUBSCRIPTIONS_MAX,
 };
+use crate::outgoing::delivery::{Delivery, WithAttempts};
 use crate::outgoing::model::{
-    CreateSubscription, Delivery, Owns, Subscription, UpdateSubscription, WithAttempts, WithSecret,
+    CreateSubscription, Owns, Subscription, UpdateSubscription, WithSecret,
 };
 
 const CREATE: Rule = Rule::new("subscription_create", 10, Duration::from_secs(600));

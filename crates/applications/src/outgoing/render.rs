@@ -9,8 +9,9 @@ use kernel::{ChannelId, CommunityId, Id, MessageId, RoleId, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::delivery::Claim;
 use super::kinds::{self, Sight};
-use super::model::{Claim, Owner};
+use super::model::Owner;
 use crate::Applications;
 use crate::error::Result;
 use crate::sql;

@@ -21,7 +21,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Attempt, Claim, Off, Owner, State, SubscriptionRow};
+use super::delivery::{Attempt, Claim, State};
+use super::model::{Off, Owner, SubscriptionRow};
 use super::render::Rendered;
 use super::{schedule, signature};
 use crate::Applications;

@@ -4,7 +4,8 @@ use db::{FromRow, Result, Source, Sql, Tx};
 use jiff::Timestamp;
 use kernel::{ApplicationId, CommunityId, DeliveryId, Event, SubscriptionId, UserId};
 
-use crate::outgoing::model::{Attempt, Claim, DeliveryRow, Owner, State};
+use crate::outgoing::delivery::{Attempt, Claim, DeliveryRow, State};
+use crate::outgoing::model::Owner;
 
 pub(super) const ALL: &[&Sql] = &[
     &LIST_WANTING,
