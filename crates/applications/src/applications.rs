@@ -45,7 +45,7 @@ impl Applications {
 
     async fn check_room(&self, source: impl db::Source, owner: UserId) -> Result<()> {
         let most = self.settings.applications_per_user;
-        if sql::count_applications(source, owner).await? >= most {
+        if sql::applications::count_applications(source, owner).await? >= most {
             return Err(Error::TooManyApplications(most));
         }
         Ok(())
@@ -75,15 +75,15 @@ impl Applications {
             communities: 0,
         };
         let tx = self.db.begin().await?;
-        sql::lock_owner(&tx, owner).await?;
+        sql::applications::lock_owner(&tx, owner).await?;
         self.check_room(&tx, owner).await?;
-        let wrapped = sql::Wrapped {
+        let wrapped = sql::applications::Wrapped {
             key: &key.wrapped,
             kek: KEK_ID,
             at,
         };
-        sql::insert_application(&tx, &row, wrapped).await?;
-        sql::put_token(&tx, id, &sha256(&token), at).await?;
+        sql::applications::insert_application(&tx, &row, wrapped).await?;
+        sql::applications::put_token(&tx, id, &sha256(&token), at).await?;
         let data = json!({ "application_id": id, "owner_id": owner });
         let event = self.event(events::APPLICATION_CREATED, owner, id, data)?;
         db::outbox::append(&tx, SCHEMA, &[event]).await?;
@@ -95,7 +95,7 @@ impl Applications {
     pub async fn list_applications(&self, caller: &Caller) -> Result<Vec<Application>> {
         people_only(caller)?;
         let limit = self.settings.applications_per_user;
-        let rows = sql::list_applications(&self.db, caller.user, limit).await?;
+        let rows = sql::applications::list_applications(&self.db, caller.user, limit).await?;
         let mut ids: Vec<UserId> = rows.iter().map(ApplicationRow::bot).collect();
         ids.push(caller.user);
         let users = self.users(&ids).await?;
@@ -113,7 +113,7 @@ impl Applications {
         if !caller.is_bot() {
             return Err(Error::BotsOnly);
         }
-        let row = sql::find_application(&self.db, caller.user.cast())
+        let row = sql::applications::find_application(&self.db, caller.user.cast())
             .await?
             .ok_or(Error::UnknownApplication)?;
         self.object(row).await
@@ -131,7 +131,7 @@ impl Applications {
         let before = self.lock(&tx, caller, id).await?;
         let after = patch.apply(before.clone())?;
         if after != before {
-            sql::update_application(&tx, &after).await?;
+            sql::applications::update_application(&tx, &after).await?;
             let data = json!({ "application_id": id, "intents": after.granted() });
             let event = self.event(events::APPLICATION_UPDATED, caller.user, id, data)?;
             db::outbox::append(&tx, SCHEMA, &[event]).await?;
@@ -146,7 +146,7 @@ impl Applications {
         let token = token(&*self.rng, id.cast(), self.clock.now());
         let tx = self.db.begin().await?;
         self.lock(&tx, caller, id).await?;
-        sql::put_token(&tx, id, &sha256(&token), self.clock.now()).await?;
+        sql::applications::put_token(&tx, id, &sha256(&token), self.clock.now()).await?;
         let data = json!({ "application_id": id });
         let event = self.event(events::TOKEN_RESET, caller.user, id, data)?;
         db::outbox::append(&tx, SCHEMA, &[event]).await?;
@@ -160,8 +160,8 @@ impl Applications {
         people_only(caller)?;
         let tx = self.db.begin().await?;
         self.lock(&tx, caller, id).await?;
-        sql::delete_application(&tx, caller.user, id, self.clock.now()).await?;
-        sql::delete_token(&tx, id).await?;
+        sql::applications::delete_application(&tx, caller.user, id, self.clock.now()).await?;
+        sql::applications::delete_token(&tx, id).await?;
         sql::subscriptions::delete_subscriptions_of_application(&tx, id).await?;
         let data = json!({ "application_id": id });
         let event = self.event(events::APPLICATION_DELETED, caller.user, id, data)?;
@@ -176,7 +176,7 @@ impl Applications {
 
     /// Signs a message with the application's key, as interactions sent to an address are.
     pub async fn sign(&self, id: ApplicationId, message: &[u8]) -> Result<Vec<u8>> {
-        let row = sql::find_signing_key(&self.db, id)
+        let row = sql::applications::find_signing_key(&self.db, id)
             .await?
             .ok_or(Error::UnknownApplication)?;
         let keys = &self.settings.keys;
@@ -186,7 +186,7 @@ impl Applications {
     /// One of the caller's applications; others do not exist.
     pub(crate) async fn own(&self, caller: &Caller, id: ApplicationId) -> Result<ApplicationRow> {
         people_only(caller)?;
-        sql::find_application(&self.db, id)
+        sql::applications::find_application(&self.db, id)
             .await?
             .filter(|row| row.owner_id == caller.user)
             .ok_or(Error::UnknownApplication)
@@ -199,10 +199,10 @@ impl Applications {
         caller: &Caller,
         id: ApplicationId,
     ) -> Result<ApplicationRow> {
-        if !sql::lock_application(tx, caller.user, id).await? {
+        if !sql::applications::lock_application(tx, caller.user, id).await? {
             return Err(Error::UnknownApplication);
         }
-        sql::find_application(tx, id)
+        sql::applications::find_application(tx, id)
             .await?
             .ok_or(Error::UnknownApplication)
     }

@@ -10,7 +10,7 @@ use crate::{Applications, sql};
 #[async_trait]
 impl contracts::Applications for Applications {
     async fn resolve_token(&self, token_sha256: [u8; 32]) -> Result<Option<BotIdentity>, Failure> {
-        let row = sql::resolve_token(&self.db, &token_sha256).await?;
+        let row = sql::applications::resolve_token(&self.db, &token_sha256).await?;
         Ok(row.map(|row| {
             let granted_intents = u64::try_from(row.intents).unwrap_or(0);
             BotIdentity {

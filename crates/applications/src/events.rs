@@ -80,10 +80,10 @@ impl TxHandler for Installs {
             MEMBER_LEFT => {
                 // People have no installs, so nothing happens for them.
                 let user: UserId = field(event, "user_id")?;
-                sql::delete_install(tx, user.cast(), community).await?;
+                sql::applications::delete_install(tx, user.cast(), community).await?;
             }
             COMMUNITY_DELETED => {
-                sql::delete_installs_of_community(tx, community).await?;
+                sql::applications::delete_installs_of_community(tx, community).await?;
                 sql::webhooks::delete_webhooks_of_community(tx, community).await?;
                 sql::subscriptions::delete_subscriptions_of_community(tx, community).await?;
             }

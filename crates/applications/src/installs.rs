@@ -23,7 +23,7 @@ impl Applications {
         if caller.is_bot() {
             return Err(Error::PeopleOnly);
         }
-        sql::find_application(&self.db, id)
+        sql::applications::find_application(&self.db, id)
             .await?
             .filter(|row| row.bot_public || row.owner_id == caller.user)
             .ok_or(Error::UnknownApplication)
@@ -39,7 +39,7 @@ impl Applications {
     ) -> Result<()> {
         match self.installable(caller, id).await {
             Err(Error::UnknownApplication) => {
-                let installed = sql::find_install(&self.db, id, community).await?;
+                let installed = sql::applications::find_install(&self.db, id, community).await?;
                 installed.map(drop).ok_or(Error::UnknownApplication)
             }
             other => other.map(drop),
@@ -55,7 +55,7 @@ impl Applications {
     ) -> Result<Install> {
         self.present(caller, id, community).await?;
         self.check_manager(caller, community).await?;
-        let row = sql::find_install(&self.db, id, community)
+        let row = sql::applications::find_install(&self.db, id, community)
             .await?
             .ok_or(Error::UnknownInstall)?;
         Ok(row.object())
@@ -102,7 +102,7 @@ impl Applications {
             installed_at: self.clock.now(),
         };
         let tx = self.db.begin().await?;
-        let Some(row) = sql::put_install(&tx, &row).await? else {
+        let Some(row) = sql::applications::put_install(&tx, &row).await? else {
             // Deleted meanwhile, perhaps after its bot had left everywhere.
             tx.rollback().await?;
             self.leave(id, community).await?;
@@ -128,7 +128,7 @@ impl Applications {
         // Who got here may manage the community; the bot may have been kicked before.
         gone(left, &[MEMBER_UNKNOWN])?;
         let tx = self.db.begin().await?;
-        if sql::delete_install(&tx, id, community).await? == 0 {
+        if sql::applications::delete_install(&tx, id, community).await? == 0 {
             return Err(Error::UnknownInstall);
         }
         let data = json!({ "application_id": id, "community_id": community });
@@ -151,17 +151,17 @@ impl Applications {
     /// Takes the bot of a deleted application out everywhere and disables its account. Repeatable.
     pub(crate) async fn finish_deletion(&self, id: ApplicationId) -> Result<()> {
         loop {
-            let communities = sql::list_installs(&self.db, id, STEP).await?;
+            let communities = sql::applications::list_installs(&self.db, id, STEP).await?;
             if communities.is_empty() {
                 break;
             }
             for community in communities {
                 self.leave(id, community).await?;
-                sql::delete_install(&self.db, id, community).await?;
+                sql::applications::delete_install(&self.db, id, community).await?;
             }
         }
         self.identity.retire_bot(id.cast()).await?;
-        sql::retire_application(&self.db, id, self.clock.now()).await?;
+        sql::applications::retire_application(&self.db, id, self.clock.now()).await?;
         Ok(())
     }
 }

@@ -41,7 +41,7 @@ impl Applications {
 
     /// Takes the bots of deleted applications out where that failed before.
     pub async fn finish_deletions(&self) -> std::result::Result<String, Failure> {
-        let ids = sql::list_deleted_applications(&self.db, STEP).await?;
+        let ids = sql::applications::list_deleted_applications(&self.db, STEP).await?;
         let (mut done, mut left) = (0_u32, 0_u32);
         for id in ids {
             match self.finish_deletion(id).await {

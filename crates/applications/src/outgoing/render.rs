@@ -90,10 +90,12 @@ impl Applications {
         };
         let (user, intents): (UserId, u64) = match owner {
             Owner::Community(_) => (claim.creator_id, u64::MAX),
-            Owner::Application(id) => match sql::find_application(&self.db, id).await? {
-                Some(row) => (row.bot(), row.granted()),
-                None => return Ok(Err(Rendered::Dropped)),
-            },
+            Owner::Application(id) => {
+                match sql::applications::find_application(&self.db, id).await? {
+                    Some(row) => (row.bot(), row.granted()),
+                    None => return Ok(Err(Rendered::Dropped)),
+                }
+            }
         };
         let found = self.communities.snapshots(&[community], user).await?;
         let Some(snapshot) = found.into_iter().next() else {
