@@ -83,8 +83,8 @@ pub struct Message {
     pub mentions: Vec<User>,
     /// Roles mentioned.
     pub mention_roles: Vec<RoleId>,
-    /// Files; none yet.
-    pub attachments: Vec<serde_json::Value>,
+    /// Files, at most 10.
+    pub attachments: Vec<crate::media::Attachment>,
     /// Embeds as they were sent, at most 10.
     pub embeds: Vec<serde_json::Value>,
     /// Components as they were sent.

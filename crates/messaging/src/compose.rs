@@ -48,6 +48,7 @@ impl Messaging {
             tts: new.tts && place.rights.has(Chat::SEND_TTS),
             voice: new.voice.clone(),
             forwarded: new.forwarded.clone(),
+            files: new.files.clone(),
         };
         let marks = self.marks(author, place, &body, &cards).await?;
         Ok(Composed { body, cards, marks })

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use contracts::messaging::Message;
 use kernel::perm::Chat;
 use kernel::{Caller, ChannelId, MessageId, UserId};
+use serde_json::json;
 
 use crate::Messaging;
 use crate::change::{Change, Desk, Tries};
 use crate::compose::rich;
 use crate::error::Error;
-use crate::events::MESSAGE_UPDATED;
+use crate::events::{ATTACHMENTS_REMOVED, MESSAGE_UPDATED};
 use crate::happening::{Happening, Named};
 use crate::marks::Marks;
 use crate::model::{self, Body, Edit};
@@ -26,6 +27,10 @@ impl Change for EditRow {
         }
         desk.take_back(self.seq, &self.taken_back);
         let message_id = self.id;
+        if let Some((event, gone)) = &self.files_gone {
+            let data = json!({ "message_id": message_id, "media_ids": gone });
+            desk.emit(*event, ATTACHMENTS_REMOVED, data);
+        }
         desk.happened(Happening::Updated(Named { message_id }))?;
         let event = desk.planned.id.cast();
         desk.emit_message(event, MESSAGE_UPDATED, (self.id, self.author), None)
@@ -103,7 +108,8 @@ impl Messaging {
                 .unwrap_or_else(|| old.components.clone()),
             ..old
         };
-        if content.trim().is_empty() && body.embeds.is_empty() && body.components.is_empty() {
+        let files_gone = self.files_gone(&mut body, edit)?;
+        if content.trim().is_empty() && body.shows_nothing() {
             return Err(Error::EmptyMessage);
         }
         if edit.content.is_some() || edit.allowed.is_some() {
@@ -128,6 +134,7 @@ impl Messaging {
             flags,
             seq: row.seq,
             taken_back: called.without(&body),
+            files_gone,
         };
         let mut alter = self.plan(author, place, change)?;
         let edited = MessageRow {

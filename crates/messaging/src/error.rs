@@ -65,9 +65,6 @@ pub enum Error {
     /// One of the messages is older than fourteen days.
     #[error("delete an old message together with others")]
     TooOld,
-    /// Files cannot be sent yet.
-    #[error("accept an upload")]
-    UploadsComeLater,
     /// The writers' queue is full, the breaker is open, or the database was away for a batch.
     #[error("store a message while the writers cannot keep up")]
     Overloaded,
@@ -143,9 +140,6 @@ kernel::error_rows! {
     TOO_OLD_TO_DELETE, Invalid, 50034,
         "A message provided was too old to bulk delete (14 days)",
         "Toplu silinemeyecek kadar eski bir mesaj var (14 gün)";
-    UPLOADS_COME_LATER, UnsupportedType, 50035,
-        "files cannot be sent yet; uploads come later, send application/json without attachments",
-        "henüz dosya gönderilemiyor; yüklemeler sonra gelecek, eksiz application/json gönderin";
 }
 
 impl Error {
@@ -169,7 +163,6 @@ impl Error {
             Error::WrongCount => &WRONG_COUNT_TO_DELETE,
             Error::TooOld => &TOO_OLD_TO_DELETE,
             Error::Invalid(_) => &INVALID_REQUEST,
-            Error::UploadsComeLater => &UPLOADS_COME_LATER,
             Error::Overloaded | Error::Stale => &UNAVAILABLE,
             Error::Refused
             | Error::Database(_)

@@ -17,6 +17,8 @@ use crate::sql;
 pub const MESSAGE_CREATED: &str = "messaging.message_created.v1";
 /// A message was edited. `{channel_id, community_id?, id, author_id, ev}`
 pub const MESSAGE_UPDATED: &str = "messaging.message_updated.v1";
+/// An edit took files out of a message. `{message_id, media_ids}`
+pub const ATTACHMENTS_REMOVED: &str = "messaging.attachments_removed.v1";
 /// A message was deleted. `{channel_id, community_id?, id, author_id, seq, ev}`
 pub const MESSAGE_DELETED: &str = "messaging.message_deleted.v1";
 
@@ -31,6 +33,7 @@ pub const USER_ERASED: &str = "messaging.user_erased.v1";
 pub const EVENTS: &[&str] = &[
     MESSAGE_CREATED,
     MESSAGE_UPDATED,
+    ATTACHMENTS_REMOVED,
     MESSAGE_DELETED,
     MESSAGES_BULK_DELETED,
     USER_ERASED,

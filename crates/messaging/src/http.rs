@@ -6,6 +6,7 @@ mod messages;
 mod pins;
 mod reactions;
 mod reading;
+mod sending;
 mod sync;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::Messaging;
 use crate::error::{
     CANNOT_MESSAGE_USER, EMPTY_MESSAGE, INVALID_RECIPIENT, MISSING_ACCESS, MISSING_PERMISSIONS,
     NOT_MESSAGE_AUTHOR, SLOW_MODE, SYSTEM_MESSAGE, UNKNOWN_CHANNEL, UNKNOWN_MESSAGE,
-    UNKNOWN_RECIPIENT, UPLOADS_COME_LATER, WRONG_CHANNEL_KIND,
+    UNKNOWN_RECIPIENT, WRONG_CHANNEL_KIND,
 };
 use crate::model::{EditMessage, SendMessage};
 
@@ -41,8 +42,9 @@ type Build = Routes<Arc<Messaging>>;
 
 /// The table.
 pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
+    let max_form = messaging.settings.max_form;
     let routes = Table::new("messaging", messaging);
-    let routes = message_routes(routes);
+    let routes = message_routes(routes, max_form);
     let routes = channel_routes(routes);
     let routes = reactions::rows(routes);
     let routes = pins::rows(routes);
@@ -56,7 +58,7 @@ fn in_channel(summary: &'static str) -> Doc {
     Doc::new(summary).errors(PLACE)
 }
 
-fn message_routes(routes: Build) -> Build {
+fn message_routes(routes: Build, max_form: usize) -> Build {
     use messages as at;
     routes
         .post(
@@ -67,18 +69,16 @@ fn message_routes(routes: Build) -> Build {
                     "With `enforce_nonce` or an `Idempotency-Key` a repetition within two days \
                      answers with the original and `Idempotent-Replayed: true`. With \
                      `message_reference.type` 1 it shows a message that the caller can read \
-                     elsewhere, as it is now, and has no content of its own.",
+                     elsewhere, as it is now, and has no content of its own. Files come as parts \
+                     `files[n]` of a form whose part `payload_json` is the message, or were \
+                     uploaded before and are named by `attachments[{media_id}]`.",
                 )
                 .limit(SEND)
+                .max_body(max_form)
                 .once()
                 .body::<SendMessage>()
                 .returns::<Message>(200)
-                .errors(&[
-                    &EMPTY_MESSAGE,
-                    &SLOW_MODE,
-                    &SYSTEM_MESSAGE,
-                    &UPLOADS_COME_LATER,
-                ]),
+                .errors(&[&EMPTY_MESSAGE, &SLOW_MODE, &SYSTEM_MESSAGE]),
         )
         .get(
             "/api/v10/channels/{channel_id}/messages",

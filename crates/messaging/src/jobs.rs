@@ -14,16 +14,25 @@ use crate::sql;
 
 /// How often: a missing partition must be made long before it is needed.
 const EVERY: Duration = Duration::from_secs(3_600);
+/// How often claims of files are looked at that were not settled at once.
+const SETTLE_EVERY: Duration = Duration::from_secs(600);
 /// Days of changes that are kept, so that clients can catch up.
 pub(crate) const EVENT_DAYS: u32 = 7;
 
 /// The jobs of this context.
 pub(crate) fn jobs(messaging: &Arc<Messaging>) -> Vec<Job> {
     let keep = Arc::clone(messaging);
-    vec![Job::new("messaging.partitions", EVERY, move || {
-        let messaging = Arc::clone(&keep);
-        async move { messaging.keep_partitions().await.map_err(Failure::from) }
-    })]
+    let settle = Arc::clone(messaging);
+    vec![
+        Job::new("messaging.partitions", EVERY, move || {
+            let messaging = Arc::clone(&keep);
+            async move { messaging.keep_partitions().await.map_err(Failure::from) }
+        }),
+        Job::new("messaging.settle_files", SETTLE_EVERY, move || {
+            let messaging = Arc::clone(&settle);
+            async move { messaging.settle_old_claims().await.map_err(Failure::from) }
+        }),
+    ]
 }
 
 impl Messaging {

@@ -38,6 +38,7 @@
 
 mod ack_queue;
 mod acks;
+mod attachments;
 mod badges;
 mod breaker;
 mod calls;
@@ -81,13 +82,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::identity::User;
-use contracts::{Communities, Identity, Relations};
+use contracts::{Communities, Identity, Media, Relations};
 use infra::fanout::Fanout;
 use kernel::{ChannelId, Ids, Limiter, SharedClock, UserId};
 use runtime::{Check, Consumer, Lifecycle, Module};
 use tokio_util::sync::CancellationToken;
 
 pub use acks::Acknowledgement;
+pub use attachments::{SentAttachment, Uploaded};
 pub use error::{ERRORS, Error};
 pub use events::EVENTS;
 pub use mentions::AllowedMentions;
@@ -159,6 +161,8 @@ pub struct Deps {
     pub communities: Arc<dyn Communities>,
     /// Who may write to whom.
     pub relations: Arc<dyn Relations>,
+    /// Keeps the files of messages.
+    pub media: Arc<dyn Media>,
     /// Runs the writers.
     pub lifecycle: Lifecycle,
     /// When no request can come any more: the writers store what is left and end.
@@ -177,6 +181,8 @@ pub struct Messaging {
     identity: Arc<dyn Identity>,
     communities: Arc<dyn Communities>,
     relations: Arc<dyn Relations>,
+    media: Arc<dyn Media>,
+    settings: Settings,
     writers: writer::Writers,
     homes: moka::sync::Cache<ChannelId, places::Home>,
     users: moka::sync::Cache<UserId, User>,
@@ -208,6 +214,8 @@ pub fn build(deps: Deps) -> Arc<Messaging> {
         identity: deps.identity,
         communities: deps.communities,
         relations: deps.relations,
+        media: deps.media,
+        settings: deps.settings,
         acks: Arc::default(),
         badges: Arc::default(),
     });

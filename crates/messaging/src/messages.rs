@@ -1,5 +1,6 @@
 //! Sending and reading messages.
 
+use contracts::media::Outcome;
 use contracts::messaging::Message;
 use kernel::perm::Chat;
 use kernel::{Caller, ChannelId, MessageId, UserId};
@@ -67,15 +68,29 @@ impl Messaging {
         &self,
         place: &Place,
         new: &NewMessage,
-        append: Append,
+        mut append: Append,
     ) -> Result<Delivery, Error> {
         let author = append.row.author;
+        if let Some(once) = new.once.as_deref().filter(|_| !new.files.is_empty())
+            && let Some(original) = self.find_once(author, place.channel, once).await?
+        {
+            // Its files are claimed by the first one.
+            return self.replay(author, place, original, new).await;
+        }
+        let claimed = self.claim_files(place, new, &mut append).await?;
+        // After an error it is not known whether it is stored: a job will look.
         match self.writers.append(append).await? {
-            Sent::Fresh(message) => Ok(Delivery {
-                message: *message,
-                replayed: false,
-            }),
-            Sent::Replay(original) => self.replay(author, place, original, new).await,
+            Sent::Fresh(message) => {
+                self.settle_files(claimed, Outcome::Kept).await;
+                Ok(Delivery {
+                    message: *message,
+                    replayed: false,
+                })
+            }
+            Sent::Replay(original) => {
+                self.settle_files(claimed, Outcome::Released).await;
+                self.replay(author, place, original, new).await
+            }
         }
     }
 

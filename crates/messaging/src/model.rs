@@ -5,6 +5,7 @@ use kernel::{ChannelId, CommunityId, FieldError, MessageId, RoleId, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::attachments::{self, SentAttachment, SentFile, Uploaded};
 use crate::error::Error;
 use crate::forwards::Forwarded;
 use crate::mentions::AllowedMentions;
@@ -83,9 +84,12 @@ pub struct SendMessage {
     pub allowed_mentions: Option<AllowedMentions>,
     /// Dialect's flags; 4 and 4096 are taken.
     pub flags: Option<i64>,
-    /// Files: none yet.
-    #[schema(value_type = Option<Vec<Object>>)]
-    pub attachments: Option<Vec<Value>>,
+    /// Files, at most 10: parts of the form, or uploads.
+    #[schema(max_items = 10)]
+    pub attachments: Option<Vec<SentAttachment>>,
+    /// Files that came with the request.
+    #[serde(skip)]
+    pub uploaded: Vec<Uploaded>,
 }
 
 /// A request to edit. An absent field stays as it is, null empties it.
@@ -107,9 +111,10 @@ pub struct EditMessage {
     pub allowed_mentions: Option<AllowedMentions>,
     /// Dialect's flags; of them 4 is taken.
     pub flags: Option<i64>,
-    /// Files: none yet.
-    #[schema(value_type = Option<Vec<Object>>)]
-    pub attachments: Option<Vec<Value>>,
+    /// The files that stay; the others go.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<SentAttachment>>)]
+    pub attachments: Option<Option<Vec<SentAttachment>>>,
 }
 
 /// Tells null (`Some(None)`) from absent (`None`).
@@ -147,6 +152,7 @@ pub struct NewMessage {
     pub(crate) voice: Option<Voice>,
     /// The message it shows, as far as it was looked up.
     pub(crate) forwarded: Option<Forwarded>,
+    pub(crate) files: Vec<SentFile>,
 }
 
 /// A checked edit.
@@ -157,6 +163,8 @@ pub struct Edit {
     pub(crate) components: Option<Vec<Value>>,
     pub(crate) allowed: Option<AllowedMentions>,
     pub(crate) flags: Option<i32>,
+    /// The files that stay.
+    pub(crate) files: Option<Vec<SentFile>>,
 }
 
 /// What a message shows besides its text, as it is stored.
@@ -179,12 +187,19 @@ pub(crate) struct Body {
     pub(crate) voice: Option<Voice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) forwarded: Option<Forwarded>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) files: Vec<SentFile>,
 }
 
 impl Body {
     /// Reads the stored form; NULL is the plain message.
     pub(crate) fn read(stored: Option<Value>) -> Result<Self, serde_json::Error> {
         stored.map_or_else(|| Ok(Body::default()), serde_json::from_value)
+    }
+
+    /// Whether there is nothing to see beside the text.
+    pub(crate) fn shows_nothing(&self) -> bool {
+        self.embeds.is_empty() && self.components.is_empty() && self.files.is_empty()
     }
 
     /// The stored form: a plain message has none.
@@ -209,7 +224,8 @@ impl SendMessage {
         let components = self.components.unwrap_or_default();
         check_components(&components, &mut errors);
         check_allowed(self.allowed_mentions.as_ref(), &mut errors);
-        check_attachments(self.attachments.as_ref(), &mut errors);
+        let named = self.attachments.unwrap_or_default();
+        let files = attachments::check_sent(named, &self.uploaded, &mut errors);
         if self
             .message_reference
             .as_ref()
@@ -223,7 +239,10 @@ impl SendMessage {
         }
         let reference = self.message_reference.as_ref();
         let is_forward = reference.is_some_and(SentReference::is_forward);
-        let is_empty = content.trim().is_empty() && embeds.is_empty() && components.is_empty();
+        let is_empty = content.trim().is_empty()
+            && embeds.is_empty()
+            && components.is_empty()
+            && files.is_empty();
         if is_forward && !is_empty {
             let detail = "a forward has no content of its own";
             errors.push(FieldError::new("/content", "FORWARD_HAS_NONE", detail));
@@ -254,6 +273,7 @@ impl SendMessage {
             by_key,
             voice: None,
             forwarded: None,
+            files,
         })
     }
 }
@@ -269,7 +289,8 @@ impl EditMessage {
         let components = self.components.map(Option::unwrap_or_default);
         check_components(components.as_deref().unwrap_or_default(), &mut errors);
         check_allowed(self.allowed_mentions.as_ref(), &mut errors);
-        check_attachments(self.attachments.as_ref(), &mut errors);
+        let named = self.attachments.map(Option::unwrap_or_default);
+        let files = named.map(|named| attachments::check_kept(named, &mut errors));
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
         }
@@ -280,6 +301,7 @@ impl EditMessage {
             components,
             allowed: self.allowed_mentions,
             flags,
+            files,
         })
     }
 }
@@ -329,17 +351,6 @@ fn check_allowed(allowed: Option<&AllowedMentions>, errors: &mut Vec<FieldError>
     if let Some((field, detail)) = allowed.and_then(AllowedMentions::contradiction) {
         let pointer = format!("/allowed_mentions/{field}");
         errors.push(FieldError::new(pointer, "INVALID", detail));
-    }
-}
-
-fn check_attachments(attachments: Option<&Vec<Value>>, errors: &mut Vec<FieldError>) {
-    if attachments.is_some_and(|list| !list.is_empty()) {
-        let detail = "files cannot be sent yet; uploads come later";
-        errors.push(FieldError::new(
-            "/attachments",
-            "UPLOADS_COME_LATER",
-            detail,
-        ));
     }
 }
 

@@ -125,7 +125,7 @@ fn components_flags_files_and_references() {
     );
     assert_eq!(
         pointers(json!({"content": "a", "attachments": [{"id": 0}]})),
-        ["/attachments"]
+        ["/attachments/0"]
     );
     assert!(send(json!({"content": "a", "attachments": []})).is_ok());
     assert_eq!(

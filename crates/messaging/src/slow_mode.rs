@@ -79,7 +79,7 @@ impl Messaging {
     }
 
     /// The message that was sent under a nonce.
-    async fn find_once(
+    pub(crate) async fn find_once(
         &self,
         author: UserId,
         channel: ChannelId,

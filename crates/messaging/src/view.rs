@@ -6,6 +6,7 @@ use contracts::messaging::{Message, MessageReference, Reaction};
 use kernel::{ChannelId, CommunityId, MessageId, UserId};
 
 use crate::Messaging;
+use crate::attachments;
 use crate::emoji;
 use crate::error::Error;
 use crate::model::{self, Body};
@@ -47,15 +48,26 @@ impl Messaging {
         let answered = read_all(answered)?;
         let ids: Vec<UserId> = rows.iter().chain(&answered).flat_map(users_of).collect();
         let cards = self.cards(&ids).await?;
+        let sent = rows
+            .iter()
+            .chain(&answered)
+            .flat_map(|read| &read.body.files);
+        let files = self.files(sent.map(|file| file.id).collect()).await?;
+        let shown = |mut read: Read| {
+            let sent = std::mem::take(&mut read.body.files);
+            let mut message = object(read.row, read.body, community, &cards);
+            attachments::show(&mut message, &sent, &files);
+            message
+        };
         let answered: HashMap<MessageId, Message> = answered
             .into_iter()
-            .map(|read| (read.row.id, object(read.row, read.body, community, &cards)))
+            .map(|read| (read.row.id, shown(read)))
             .collect();
         Ok(rows
             .into_iter()
             .map(|read| {
                 let reply_to = read.row.reply_to;
-                let mut message = object(read.row, read.body, community, &cards);
+                let mut message = shown(read);
                 let hung = hung.remove(&message.id).unwrap_or_default();
                 hang(&mut message, hung);
                 if let (Some(to), model::REPLY) = (reply_to, message.kind) {

@@ -36,6 +36,10 @@ pub struct Settings {
     pub queue: usize,
     /// Most items of a batch.
     pub batch: usize,
+    /// Largest JSON of a message.
+    pub max_json: usize,
+    /// Largest form with files and the JSON of their message.
+    pub max_form: usize,
 }
 
 impl Default for Settings {
@@ -44,6 +48,8 @@ impl Default for Settings {
             writers: 2,
             queue: 4_096,
             batch: 512,
+            max_json: 1024 * 1024,
+            max_form: 26 * 1024 * 1024,
         }
     }
 }

@@ -159,6 +159,7 @@ impl Contexts {
             identity: identity.clone(),
             communities: communities.clone(),
             relations: identity.clone(),
+            media: media.clone(),
             lifecycle: ground.lifecycle.clone(),
             end: ground.end.clone(),
             settings: told.messaging,

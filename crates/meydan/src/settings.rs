@@ -125,6 +125,12 @@ pub(crate) fn messaging(config: &Config) -> messaging::Settings {
         writers: config.messaging.writers,
         queue: config.messaging.queue,
         batch: config.messaging.batch,
+        max_json: config.http.body_limit.in_memory(),
+        max_form: config
+            .media
+            .max_file
+            .in_memory()
+            .saturating_add(1024 * 1024),
     }
 }
 

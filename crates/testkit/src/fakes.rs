@@ -6,11 +6,13 @@
 mod applications;
 mod communities;
 mod identity;
+mod media;
 mod messaging;
 mod relations;
 
 pub use applications::FakeApplications;
 pub use communities::FakeCommunities;
 pub use identity::FakeIdentity;
+pub use media::FakeMedia;
 pub use messaging::{FakeMessaging, message};
 pub use relations::FakeRelations;

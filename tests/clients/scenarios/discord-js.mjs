@@ -99,6 +99,39 @@ export default function discordJs(world) {
     assert.equal((await channel.messages.fetch({ limit: 10, cache: false })).size, 0);
   });
 
+  test('sends files and fetches them back', TEST, async () => {
+    const channel = client.channels.cache.get(world.community.channel.id);
+    // One pixel, with a comment that tells of its maker.
+    const png = Buffer.from(
+      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+      'base64',
+    );
+    const sent = await channel.send({
+      content: 'look',
+      files: [
+        { attachment: png, name: 'pixel.png', description: 'a pixel' },
+        { attachment: Buffer.from('<script>alert(1)</script>'), name: 'page.html' },
+      ],
+    });
+    const [picture, page] = [...sent.attachments.values()];
+    assert.equal(picture.name, 'pixel.png');
+    assert.equal(picture.description, 'a pixel');
+    assert.equal(picture.contentType, 'image/png');
+    assert.deepEqual([picture.width, picture.height], [1, 1]);
+    const shown = await fetch(picture.url);
+    assert.equal(shown.status, 200);
+    assert.equal(shown.headers.get('content-type'), 'image/png');
+    assert.deepEqual(Buffer.from(await shown.arrayBuffer()), png);
+    const saved = await fetch(page.url);
+    assert.match(saved.headers.get('content-disposition'), /^attachment/);
+    assert.equal(await saved.text(), '<script>alert(1)</script>');
+    const edited = await sent.edit({ attachments: [picture] });
+    assert.deepEqual(edited.attachments.map((file) => file.name), ['pixel.png']);
+    await until(async () => (await fetch(page.url)).status === 404, 'the removed file to be gone');
+    await sent.delete();
+    await until(async () => (await fetch(picture.url)).status === 404, 'the file to go with it');
+  });
+
   test('sees edits and deletions of others', TEST, async () => {
     const { ayse, community } = world;
     const at = `/channels/${community.channel.id}/messages`;

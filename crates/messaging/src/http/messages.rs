@@ -1,37 +1,15 @@
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use contracts::messaging::Message;
 use kernel::{ChannelId, FieldError, MessageId};
 use serde::Deserialize;
-use web_kit::{Caller, Fail, Json, NoContent, Once, Path, Query, Replayed, Result};
+use web_kit::{Caller, Json, NoContent, Once, Path, Query, Replayed, Result};
 
 use super::App;
+use super::sending::Sending;
 use crate::error::Error;
 use crate::messages::Window;
-use crate::model::{EditMessage, SendMessage};
-
-/// A message's body; tells senders of files that they come too early.
-pub(super) struct Sending(Once<SendMessage>);
-
-impl<S: Send + Sync> FromRequest<S> for Sending {
-    type Rejection = Fail;
-
-    async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Fail> {
-        let kind = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|kind| kind.to_str().ok());
-        if kind.is_some_and(|kind| {
-            kind.trim_start()
-                .to_ascii_lowercase()
-                .starts_with("multipart/")
-        }) {
-            return Err(Error::UploadsComeLater.into());
-        }
-        Once::from_request(request, state).await.map(Sending)
-    }
-}
+use crate::model::EditMessage;
 
 /// Which messages are wanted.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -84,10 +62,10 @@ pub(super) async fn send(
     State(app): App,
     caller: Caller,
     Path(channel): Path<ChannelId>,
-    Sending(Once { body, once }): Sending,
+    sending: Sending,
 ) -> Result<Replayed<Message>> {
-    let new = body.check(once.map(|once| once.key))?;
-    let delivery = app.send_message(&caller, channel, new).await?;
+    let Once { body, once } = app.unpack(&caller, channel, sending).await?;
+    let delivery = app.send_unpacked(&caller, channel, body, once).await?;
     Ok(Replayed {
         status: StatusCode::OK,
         body: delivery.message,

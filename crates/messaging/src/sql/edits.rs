@@ -2,7 +2,7 @@
 
 use db::{FromRow, Sql, Tx};
 use jiff::Timestamp;
-use kernel::{ChannelId, MessageId, UserId};
+use kernel::{ChannelId, EventId, MediaId, MessageId, UserId};
 
 use crate::marks::Marks;
 
@@ -18,6 +18,8 @@ pub(crate) struct EditRow {
     pub(crate) seq: i64,
     /// Whom it calls no more.
     pub(crate) taken_back: Marks,
+    /// Files it shows no more, and the event that tells so.
+    pub(crate) files_gone: Option<(EventId, Vec<MediaId>)>,
 }
 
 // Optimistic by `ev`: the new state was computed from the state that had it. At most 50 revisions

@@ -5,6 +5,8 @@ mod acks;
 #[cfg(test)]
 mod appending;
 #[cfg(test)]
+mod attachments;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod catching_up;

@@ -173,6 +173,7 @@ async fn a_full_queue_refuses_at_its_edge_and_recovers() {
         writers: 1,
         queue: 3,
         batch: 1,
+        ..Settings::default()
     };
     let w = Arc::new(World::with(settings, None).await);
     w.say(ANA, "zemin").await;

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use infra::fanout::{Topic, Version};
 use kernel::perm::Chat;
 use kernel::{Caller, UserId};
 use serde_json::{Value, json};
-use testkit::http::{Credential, request, send};
 
 use crate::world::{ANA, BORA, COMMUNITY, ROOM, World, card, id_of, message, messages};
 
@@ -299,39 +297,6 @@ async fn what_cannot_be_sent() {
         (reply.status.as_u16(), &reply.json["code"]),
         (403, &json!(50013))
     );
-}
-
-#[tokio::test]
-async fn uploads_are_refused_clearly_in_both_languages() {
-    let w = World::new().await;
-    for (language, text) in [
-        ("en", "uploads come later"),
-        ("tr", "yüklemeler sonra gelecek"),
-    ] {
-        let headers = [
-            ("content-type", "multipart/form-data; boundary=x"),
-            ("accept-language", language),
-        ];
-        let mut request = request(
-            "POST",
-            &messages(ROOM),
-            &Credential::from(ANA),
-            &headers,
-            None,
-        )
-        .unwrap();
-        *request.body_mut() = Body::from("--x--");
-        let reply = send(&w.router, request).await.unwrap();
-        assert_eq!(
-            (reply.status.as_u16(), &reply.json["code"]),
-            (415, &json!(50035))
-        );
-        assert!(
-            reply.json["message"].as_str().unwrap().contains(text),
-            "{}",
-            reply.json
-        );
-    }
 }
 
 #[tokio::test]

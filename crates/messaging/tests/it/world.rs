@@ -17,7 +17,7 @@ use messaging::{Deps, Messaging, Settings};
 use runtime::Lifecycle;
 use serde_json::{Value, json};
 use testkit::TestDb;
-use testkit::fakes::{FakeIdentity, FakeRelations};
+use testkit::fakes::{FakeIdentity, FakeMedia, FakeRelations};
 use testkit::http::{Credential, Reply, app, call, call_with};
 
 use crate::communities::Rights;
@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) identity: Arc<FakeIdentity>,
     pub(crate) rights: Arc<Rights>,
     pub(crate) relations: Arc<FakeRelations>,
+    pub(crate) media: Arc<FakeMedia>,
     pub(crate) fanout: Arc<LocalFanout>,
     pub(crate) messaging: Arc<Messaging>,
     pub(crate) router: axum::Router,
@@ -70,6 +71,7 @@ impl World {
         let identity = FakeIdentity::with(&[(1, "ana"), (2, "bora"), (3, "cem")]);
         let rights = Rights::new();
         let relations = FakeRelations::new();
+        let media = FakeMedia::new();
         let fanout = LocalFanout::new();
         let lifecycle = Lifecycle::new();
         let messaging = messaging::build(Deps {
@@ -81,6 +83,7 @@ impl World {
             identity: identity.clone(),
             communities: rights.clone(),
             relations: relations.clone(),
+            media: media.clone(),
             lifecycle: lifecycle.clone(),
             end: lifecycle.soft().clone(),
             settings,
@@ -95,6 +98,7 @@ impl World {
             identity,
             rights,
             relations,
+            media,
             fanout,
             messaging,
             router,
