@@ -57,6 +57,8 @@ pub struct Picture {
     pub media: MediaId,
     /// What stands in addresses: `/avatars/{user}/{hash}.png`.
     pub hash: String,
+    /// Where it is fetched, as PNG.
+    pub url: String,
 }
 
 /// A file of a message, in the dialect's form.

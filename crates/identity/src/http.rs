@@ -212,6 +212,7 @@ fn dialect_routes(routes: Routes<Arc<Identity>>) -> Routes<Arc<Identity>> {
             "/api/v10/users/@me",
             dialect::change_current_user,
             Doc::new("Change the current user")
+                .max_body(crate::pictures::MAX_BODY)
                 .body::<dialect::CurrentUserRequest>()
                 .returns::<dialect::CurrentUser>(200)
                 .errors(&[&error::USERNAME_TAKEN]),

@@ -66,6 +66,7 @@ mod otp;
 mod passkeys;
 mod passwords;
 mod phones;
+mod pictures;
 mod proof;
 mod qr;
 mod recovery;
@@ -204,6 +205,10 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
             "V0011__exports_of_user",
             include_str!("../migrations/V0011__exports_of_user.sql"),
         ),
+        (
+            "V0012__avatars",
+            include_str!("../migrations/V0012__avatars.sql"),
+        ),
     ],
 };
 
@@ -236,6 +241,8 @@ pub struct Deps {
     pub senders: Senders,
     /// Keeps exports.
     pub objects: Arc<dyn Objects>,
+    /// Makes and serves pictures of accounts.
+    pub media: Arc<dyn contracts::Media>,
     /// Values of the configuration.
     pub settings: Settings,
 }
@@ -274,6 +281,7 @@ pub struct Identity {
     relying_party: Option<relying_party::RelyingParty>,
     stuffing: stuffing::Stuffing,
     chat_cache: moka::sync::Cache<UserId, User>,
+    media: Arc<dyn contracts::Media>,
     objects: Arc<dyn Objects>,
     /// Who else stores something about people; they hold us, hence weakly.
     contexts: OnceLock<Vec<Weak<dyn PersonalData>>>,
@@ -305,6 +313,7 @@ pub fn build(deps: Deps) -> Arc<Identity> {
             .time_to_live(CACHED_FOR)
             .build(),
         objects: deps.objects,
+        media: deps.media,
         contexts: OnceLock::new(),
         db: deps.db,
         ids: deps.ids,

@@ -98,6 +98,8 @@ pub struct Account {
     pub display_name: String,
     /// A picture.
     pub profile_picture_url: Option<String>,
+    /// Its hash, for addresses that clients put together.
+    pub avatar: Option<String>,
     /// What the user says about themselves.
     pub about: Option<String>,
     /// Language tag.

@@ -1,6 +1,7 @@
 //! Profiles: one's own, and user objects of the chat dialect.
 
 use contracts::identity::User;
+use contracts::media::PictureSource;
 use kernel::{Caller, UserId};
 
 use crate::Identity;
@@ -22,6 +23,8 @@ pub struct ProfileChange {
     pub about: Option<Option<String>>,
     /// Language tag.
     pub locale: Option<String>,
+    /// A picture; `Some(None)` takes it away.
+    pub picture: Option<Option<PictureSource>>,
 }
 
 impl ProfileChange {
@@ -52,6 +55,7 @@ impl ProfileChange {
             (self.display_name.is_some(), "display_name"),
             (self.about.is_some(), "about"),
             (self.locale.is_some(), "locale"),
+            (self.picture.is_some(), "avatar"),
         ]
         .into_iter()
         .filter_map(|(changes, name)| changes.then_some(name))
@@ -96,28 +100,57 @@ impl Identity {
             Precondition::Any => None,
         };
         let names = change.names();
-        if names.is_empty() {
+        if names.is_empty() || change.picture.is_some() {
             let account = self.account(caller.user).await?;
             let fits = version.is_none_or(|version| version == account.version);
-            return if fits { Ok(account) } else { Err(Error::Stale) };
+            // A change that is known to be stale uses no upload up.
+            if !fits {
+                return Err(Error::Stale);
+            }
+            if names.is_empty() {
+                return Ok(account);
+            }
         }
-        let now = self.clock.now();
+        let sets_picture = change.picture.is_some();
+        let source = change.picture.clone().flatten();
+        let picture = self.make_picture(caller.user, source).await?;
         let row = sql::users::Change {
             username: change.username.as_deref(),
             display_name: change.display_name.as_deref(),
             about: change.about.as_ref().map(Option::as_deref),
             locale: change.locale.as_deref(),
+            picture: sets_picture.then(|| {
+                let picture = picture.as_ref();
+                picture.map(|picture| (&*picture.hash, &*picture.url))
+            }),
         };
+        let changed = self.store_profile(caller.user, version, &row, &names).await;
+        match &changed {
+            Ok(_) if sets_picture => self.keep_picture(caller.user, picture.as_ref()).await,
+            Ok(_) => {}
+            Err(_) => self.drop_picture(picture.as_ref()).await,
+        }
+        changed
+    }
+
+    async fn store_profile(
+        &self,
+        user: UserId,
+        version: Option<i32>,
+        row: &sql::users::Change<'_>,
+        names: &[&'static str],
+    ) -> Result<Account> {
+        let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let account = sql::users::update(&tx, caller.user, version, &row, now)
+        let account = sql::users::update(&tx, user, version, row, now)
             .await
             .map_err(taken)?
             .ok_or(Error::Stale)?;
-        let mut events = Events::new(&self.ids, now, Some(caller.user));
-        events.user_updated(caller.user, &names, account.version)?;
+        let mut events = Events::new(&self.ids, now, Some(user));
+        events.user_updated(user, names, account.version)?;
         events.append(&tx).await?;
         tx.commit().await?;
-        self.forget_card(caller.user);
+        self.forget_card(user);
         Ok(account)
     }
 
@@ -171,10 +204,14 @@ impl Identity {
 
 /// The chat dialect's user object of an account.
 pub(crate) fn chat_user(account: model::Account) -> User {
-    User::new(
+    let user = User::new(
         account.id,
         account.username,
         account.display_name,
         account.kind.into(),
-    )
+    );
+    User {
+        avatar: account.avatar,
+        ..user
+    }
 }

@@ -57,7 +57,13 @@ impl Media {
             // The squares stand for it.
             sql::remove(&self.db, &[used]).await?;
         }
-        Ok(Picture { media, hash })
+        let url = match place {
+            Place::Avatar(user) => format!("avatars/{user}/{hash}.png"),
+            Place::Icon(community) => format!("icons/{community}/{hash}.png"),
+            Place::Message { .. } => return Err(Error::NotClaimable),
+        };
+        let url = format!("{}/{url}", self.settings.public_url);
+        Ok(Picture { media, hash, url })
     }
 
     /// One square of a picture by its address: `{hash}.{form}`, of at least `side` pixels where

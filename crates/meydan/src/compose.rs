@@ -250,9 +250,9 @@ pub(crate) fn documented() -> Result<Vec<Table>, Error> {
     );
     let secret = SecretString::from("only for the document, never used as a key");
     let keys = identity::RootKeys::derive(&secret)?;
-    let identity = identity_of(&ground, identity::Settings::new(keys));
     let key = media::Key::derive(&secret)?;
     let media = media_of(&ground, media::Settings::new("", key));
+    let identity = identity_of(&ground, &media, identity::Settings::new(keys));
     let contexts = Contexts::build(&ground, identity, media, Told::built_in(&secret)?);
     let verifier = Arc::new(TokenVerifier::new("", "", Arc::clone(&ground.clock)));
     let credentials: Arc<dyn Credentials> = contexts.identity.clone();
@@ -282,8 +282,9 @@ pub(crate) async fn contexts(config: &Config, parts: &Parts) -> Result<Contexts,
     let lifecycle = Lifecycle::new();
     let ground = Ground::leased(config, parts, &lifecycle, lifecycle.soft()).await?;
     let ground = ground.with_carriers_away(config).await?;
-    let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
     let media = media_of(&ground, settings::media(config, &parts.root_secret)?);
+    let identity = identity_settings(config, &parts.root_secret)?;
+    let identity = identity_of(&ground, &media, identity);
     let told = Told::by(config, &parts.root_secret)?;
     Ok(Contexts::build(&ground, identity, media, told))
 }
@@ -302,7 +303,8 @@ pub(crate) async fn start(
     let ground = ground.with_carriers(config).await?;
     stores::clear_unfinished(config, ground.clock.now()).await;
     let media = media_of(&ground, settings::media(config, &parts.root_secret)?);
-    let identity = identity_of(&ground, identity_settings(config, &parts.root_secret)?);
+    let identity = identity_settings(config, &parts.root_secret)?;
+    let identity = identity_of(&ground, &media, identity);
     let credentials = issuers::credentials(config, &parts, &ground, &identity)?;
     if issuers::elsewhere(config, &parts).is_none() {
         identity.prepare().await?;

@@ -9,8 +9,10 @@ use utoipa::ToSchema;
 use web_kit::{Caller, Json, Path, Result};
 
 use super::Shared;
+use super::users::present;
 use crate::error::Error;
 use crate::model::{Account, Factors, Kind};
+use crate::pictures;
 use crate::users::{Precondition, ProfileChange, chat_user};
 
 /// The user object with what only its owner sees.
@@ -46,6 +48,10 @@ impl CurrentUser {
 pub(super) struct CurrentUserRequest {
     #[schema(pattern = "^[a-z0-9_.]{2,32}$")]
     username: Option<String>,
+    /// `data:image/png;base64,…`; null takes the picture away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    avatar: Option<Option<String>>,
 }
 
 pub(super) async fn current_user(
@@ -62,8 +68,11 @@ pub(super) async fn change_current_user(
     caller: Caller,
     Json(request): Json<CurrentUserRequest>,
 ) -> Result<Json<CurrentUser>> {
+    let read = |uri: String| pictures::of_data_uri("/avatar", &uri);
+    let picture = request.avatar.map(|avatar| avatar.map(read).transpose());
     let change = ProfileChange {
         username: request.username,
+        picture: picture.transpose()?,
         ..ProfileChange::default()
     };
     let account = identity

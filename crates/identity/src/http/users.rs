@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use kernel::{Cursor, DeviceId, FieldError, Page, UserId};
+use contracts::media::PictureSource;
+use kernel::{Cursor, DeviceId, FieldError, MediaId, Page, UserId};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
@@ -31,12 +32,16 @@ pub(super) struct ProfileRequest {
     about: Option<Option<String>>,
     #[schema(pattern = "^(tr|en)$")]
     locale: Option<String>,
+    /// An image that was uploaded before; null takes the picture away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<MediaId>)]
+    profile_picture_media_id: Option<Option<MediaId>>,
 }
 
 /// Tells null (`Some(None)`) from absent, for which serde does not call this.
-fn present<'de, D: Deserializer<'de>>(
+pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
-) -> std::result::Result<Option<Option<String>>, D::Error> {
+) -> std::result::Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -92,6 +97,9 @@ pub(super) async fn change_me(
         display_name: request.display_name,
         about: request.about,
         locale: request.locale,
+        picture: request
+            .profile_picture_media_id
+            .map(|media| media.map(PictureSource::Media)),
     };
     let account = identity.change_profile(&caller, on, change).await?;
     let me = identity.complete(account).await?;

@@ -47,8 +47,8 @@ pub(crate) async fn insert(tx: &Tx, new: &NewUser<'_>) -> Result<()> {
 
 const FIND: Sql = Sql::new(
     "identity.find_user",
-    "SELECT id, kind, phone_number, email, username, display_name, profile_picture_url, about,
-            locale, state, version, phone_verified_at, email_verified_at
+    "SELECT id, kind, phone_number, email, username, display_name, profile_picture_url, avatar,
+            about, locale, state, version, phone_verified_at, email_verified_at
        FROM identity.users
       WHERE id = $1
         AND state <> 'erased'",
@@ -62,8 +62,8 @@ pub(crate) async fn find(source: impl Source, user: UserId) -> Result<Option<Acc
 
 const LIST: Sql = Sql::new(
     "identity.list_users",
-    "SELECT id, kind, phone_number, email, username, display_name, profile_picture_url, about,
-            locale, state, version, phone_verified_at, email_verified_at
+    "SELECT id, kind, phone_number, email, username, display_name, profile_picture_url, avatar,
+            about, locale, state, version, phone_verified_at, email_verified_at
        FROM identity.users
       WHERE id = ANY ($1)
         AND state <> 'erased'",
@@ -158,6 +158,8 @@ pub(crate) struct Change<'a> {
     /// `Some(None)` empties it.
     pub(crate) about: Option<Option<&'a str>>,
     pub(crate) locale: Option<&'a str>,
+    /// Hash and address; `Some(None)` takes it away.
+    pub(crate) picture: Option<Option<(&'a str, &'a str)>>,
 }
 
 // The version is checked and raised by the same statement. $2 NULL: any version.
@@ -168,13 +170,15 @@ const UPDATE: Sql = Sql::new(
             display_name = coalesce($4, display_name),
             about = CASE WHEN $5 THEN $6 ELSE about END,
             locale = coalesce($7, locale),
+            avatar = CASE WHEN $9 THEN $10 ELSE avatar END,
+            profile_picture_url = CASE WHEN $9 THEN $11 ELSE profile_picture_url END,
             version = version + 1,
             updated_at = $8
       WHERE id = $1
         AND ($2::int IS NULL OR version = $2)
         AND state <> 'erased'
-     RETURNING id, kind, phone_number, email, username, display_name, profile_picture_url, about,
-               locale, state, version, phone_verified_at, email_verified_at",
+     RETURNING id, kind, phone_number, email, username, display_name, profile_picture_url, avatar,
+               about, locale, state, version, phone_verified_at, email_verified_at",
 )
 .returning::<Account>();
 
@@ -187,6 +191,8 @@ pub(crate) async fn update(
     at: Timestamp,
 ) -> Result<Option<Account>> {
     let (sets_about, about) = (change.about.is_some(), change.about.flatten());
+    let (hash, url) = change.picture.flatten().unzip();
+    let sets_picture = change.picture.is_some();
     UPDATE
         .bind(&user)
         .bind(&version)
@@ -196,6 +202,9 @@ pub(crate) async fn update(
         .bind(&about)
         .bind(&change.locale)
         .bind(&at)
+        .bind(&sets_picture)
+        .bind(&hash)
+        .bind(&url)
         .optional(tx)
         .await
 }

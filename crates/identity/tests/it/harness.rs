@@ -21,6 +21,7 @@ use runtime::Lifecycle;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use testkit::TestDb;
+use testkit::fakes::FakeMedia;
 use testkit::http::Reply;
 use web_kit::{Meta, OnStale, OpaqueTokens, Pages, Peer, PublicKey, StackOptions, TokenVerifier};
 
@@ -104,6 +105,7 @@ pub(crate) struct House {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) fanout: Arc<LocalFanout>,
     pub(crate) identity: Arc<Identity>,
+    pub(crate) media: Arc<FakeMedia>,
     pub(crate) router: Router,
     pub(crate) verifier: Arc<TokenVerifier>,
     /// The worker number of the next sibling.
@@ -133,6 +135,7 @@ impl House {
         let (follower, revoked) = fanout.open(256);
         follower.follow(&[Topic::Revoked]).await.unwrap();
         let shared: SharedClock = clock.clone();
+        let media = FakeMedia::new();
         let csrf = settings.keys.clone();
         let signing = settings.signing.clone();
         let identity = identity::build(identity::Deps {
@@ -145,6 +148,7 @@ impl House {
             cache: LocalCache::new(Arc::clone(&shared), 1_000),
             senders,
             objects: infra::objects::MemoryObjects::new(1024 * 1024),
+            media: media.clone(),
             settings,
         });
         identity.prepare().await.unwrap();
@@ -175,6 +179,7 @@ impl House {
             clock,
             fanout,
             identity,
+            media,
             router,
             verifier,
             siblings: AtomicU16::new(100),
@@ -203,6 +208,7 @@ impl House {
             cache: LocalCache::new(clock, 1_000),
             senders,
             objects: infra::objects::MemoryObjects::new(1024 * 1024),
+            media: self.media.clone(),
             settings,
         })
     }

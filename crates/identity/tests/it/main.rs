@@ -34,6 +34,7 @@ mod pages;
 mod passkeys;
 mod passwords;
 mod personal_data;
+mod pictures;
 mod post;
 mod profile;
 mod refresh;

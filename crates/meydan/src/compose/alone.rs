@@ -18,6 +18,7 @@ pub(super) fn media_of(ground: &Ground, settings: media::Settings) -> Arc<media:
 
 pub(super) fn identity_of(
     ground: &Ground,
+    media: &Arc<media::Media>,
     settings: identity::Settings,
 ) -> Arc<identity::Identity> {
     identity::build(identity::Deps {
@@ -30,6 +31,7 @@ pub(super) fn identity_of(
         cache: Arc::clone(&ground.cache),
         senders: ground.carriers.senders.clone(),
         objects: Arc::clone(&ground.objects),
+        media: media.clone(),
         settings,
     })
 }

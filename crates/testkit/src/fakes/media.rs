@@ -162,7 +162,9 @@ impl Media for FakeMedia {
     }
 
     async fn release(&self, ids: &[MediaId]) -> Result<(), Failure> {
-        self.here()?.files.retain(|id, _| !ids.contains(id));
+        let mut state = self.here()?;
+        state.files.retain(|id, _| !ids.contains(id));
+        state.pictures.retain(|id, _| !ids.contains(id));
         Ok(())
     }
 
@@ -189,9 +191,11 @@ impl Media for FakeMedia {
                 .copied()
                 .ok_or_else(|| INTERNAL.fail().because("a digest that is too short"))?,
         );
+        let hash = format!("{hash:016x}");
         Ok(Picture {
             media,
-            hash: format!("{hash:016x}"),
+            url: format!("https://files.test/{hash}.png"),
+            hash,
         })
     }
 
