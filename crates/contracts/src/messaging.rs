@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::identity::User;
 
 mod forwards;
+mod polls;
 mod reactions;
 
 pub use forwards::{MessageSnapshot, SnapshotMessage};
+pub use polls::{Poll, PollAnswer, PollCount, PollMedia, PollResults};
 pub use reactions::{CountDetails, PartialEmoji, Reaction};
 
 /// Which message a reply answers, a forward shows, or a message of the system tells of.
@@ -97,7 +99,8 @@ pub struct Message {
     pub reactions: Option<Vec<Reaction>>,
     /// Whether it is pinned.
     pub pinned: bool,
-    /// 0 = plain, 6 = somebody pinned the message referred to, 19 = reply.
+    /// 0 = plain, 6 = somebody pinned the message referred to, 19 = reply,
+    /// 46 = the result of the poll referred to, 102 (ours) = how long later messages stay.
     #[serde(rename = "type")]
     pub kind: i16,
     /// Dialect's message flags.
@@ -112,6 +115,17 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub referenced_message: Option<Option<Box<Message>>>,
+    /// When it disappears.
+    #[serde(
+        default,
+        with = "kernel::time::dialect_form::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    /// A question to vote on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Poll>,
     /// What a forward shows: one message, as it was when it was forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_snapshots: Option<Vec<MessageSnapshot>>,
@@ -129,6 +143,7 @@ impl Message {
         self.embeds = Vec::new();
         self.components = Vec::new();
         self.attachments = Vec::new();
+        self.poll = None;
         self.message_snapshots = self.message_snapshots.map(|_| Vec::new());
         self.referenced_message = self
             .referenced_message
@@ -160,6 +175,21 @@ pub struct Inbox {
     pub channels: Vec<PrivateChannel>,
     /// How the user stands in every channel with messages; empty unless asked for.
     pub read_states: Vec<ReadState>,
+    /// What the user has begun to write, newest first; empty unless asked for, at most 100.
+    pub drafts: Vec<Draft>,
+}
+
+/// What a user has begun to write in a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Draft {
+    /// The channel.
+    pub channel_id: ChannelId,
+    /// The text; null when it was thrown away.
+    pub content: Option<String>,
+    /// When: of two the later one counts.
+    #[serde(with = "kernel::time::dialect_form")]
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
 }
 
 /// How much of an inbox is wanted.
@@ -167,7 +197,7 @@ pub struct Inbox {
 pub enum InboxParts {
     /// Private channels alone.
     Channels,
-    /// Read states too.
+    /// Read states and drafts too.
     WithReadStates,
 }
 

@@ -25,11 +25,13 @@ use bytes::{Bytes, BytesMut};
 use call::Wanted;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, ClientBuilder, Url, redirect};
+use reqwest::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, redirect};
 use thiserror::Error;
 
 pub use call::Call;
 pub use places::{Permit, PermitError, Permits};
+pub use reqwest::Url;
 
 /// How long a call may take and how much it may bring.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +86,10 @@ pub struct Answer {
     pub body: Bytes,
     /// What the server says of when to come again, as it says it.
     pub retry_after: Option<String>,
+    /// What the body is, as it says it.
+    pub content_type: Option<String>,
+    /// Where it sends the caller instead, as it says it; nobody has judged that.
+    pub location: Option<String>,
 }
 
 /// Makes calls.
@@ -166,9 +172,12 @@ impl Outbound {
         wanted: Wanted,
     ) -> Result<Answer, OutboundError> {
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(reqwest::header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.map(str::to_owned);
+        let said = |name: HeaderName| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let retry_after = said(RETRY_AFTER);
+        let (content_type, location) = (said(CONTENT_TYPE), said(LOCATION));
         let limit = self.bounds.body_bytes;
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -186,6 +195,8 @@ impl Outbound {
             status,
             body,
             retry_after,
+            content_type,
+            location,
         })
     }
 }

@@ -16,16 +16,20 @@ pub(crate) const MAX_POSITIONS: usize = 500;
 #[async_trait]
 impl contracts::Messaging for Messaging {
     async fn inbox(&self, user: UserId, parts: InboxParts) -> Result<Inbox, Failure> {
-        let read_states = match parts {
-            InboxParts::Channels => Vec::new(),
+        let (read_states, drafts) = match parts {
+            InboxParts::Channels => (Vec::new(), Vec::new()),
             InboxParts::WithReadStates => {
                 let seats = self.seats(user).await?;
-                self.read_states(&seats.all).await?
+                (
+                    self.read_states(&seats.all).await?,
+                    self.drafts(user).await?,
+                )
             }
         };
         Ok(Inbox {
             channels: self.private_channels(user).await?,
             read_states,
+            drafts,
         })
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::Messaging;
 use crate::error::Error;
 use crate::events::{self, MessageEvent};
-use crate::happening::{Happened, Happening, Said};
+use crate::happening::{Happened, Happening, Named, Said};
 use crate::live::Audience;
 use crate::log::NewRow;
 use crate::marks::{Marks, TakenBack};
@@ -158,6 +158,16 @@ impl<'a> Desk<'a> {
         }
         self.done.push(Happened { ev, what });
         Ok(())
+    }
+
+    /// Notes that a message shows something else now, and tells other contexts.
+    pub(crate) fn updated(&mut self, message: MessageId, author: UserId) -> Result<(), Error> {
+        let named = Named {
+            message_id: message,
+        };
+        self.happened(Happening::Updated(named))?;
+        let event = self.planned.id.cast();
+        self.emit_message(event, events::MESSAGE_UPDATED, (message, author), None)
     }
 
     /// Takes marks of the message with this number back.

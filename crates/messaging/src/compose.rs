@@ -8,7 +8,7 @@ use crate::Messaging;
 use crate::error::Error;
 use crate::forwards::HAS_SNAPSHOT;
 use crate::live::Audience;
-use crate::log::NewRow;
+use crate::log::{Later, NewRow};
 use crate::marks::Marks;
 use crate::mentions::{self, AllowedMentions, Mentions};
 use crate::model::{self, Body, NewMessage};
@@ -39,6 +39,10 @@ impl Messaging {
         let (found, cards) = self
             .find_mentions(author, place, &new.content, allowed, replied)
             .await?;
+        let poll = match &new.poll {
+            Some(poll) => Some(self.prepare_poll(author, place, poll).await?),
+            None => None,
+        };
         let body = Body {
             embeds: new.embeds.iter().cloned().map(rich).collect(),
             components: new.components.clone(),
@@ -49,6 +53,8 @@ impl Messaging {
             voice: new.voice.clone(),
             forwarded: new.forwarded.clone(),
             files: new.files.clone(),
+            poll,
+            previews: Vec::new(),
         };
         let marks = self.marks(author, place, &body, &cards).await?;
         Ok(Composed { body, cards, marks })
@@ -141,8 +147,15 @@ impl Messaging {
             reply_to,
             content: Some(new.content.clone()).filter(|content| !content.is_empty()),
             body: body.stored()?,
-            expires_at: None,
+            expires_at: new.expires_at(self.clock.now()),
             marks,
+            later: Later {
+                poll_ends_at: body.poll.as_ref().map(|poll| poll.ends_at),
+                links: match place.rights.has(Chat::EMBED_LINKS) {
+                    true => self.links_of(&new.content, new.flags),
+                    false => Vec::new(),
+                },
+            },
         };
         let mut message = view::object(unnumbered(&row), body, place.community(), &cards);
         message.reactions = Some(Vec::new());
@@ -177,6 +190,7 @@ impl Messaging {
             body: body.stored()?,
             expires_at: None,
             marks: self.marks(author, place, &body, &cards).await?,
+            later: Later::default(),
         };
         let mut message = view::object(unnumbered(&row), body, place.community(), &cards);
         message.reactions = Some(Vec::new());
@@ -198,6 +212,7 @@ fn unnumbered(row: &NewRow) -> MessageRow {
         content: row.content.clone(),
         body: None,
         edited_at: None,
+        expires_at: row.expires_at,
     }
 }
 

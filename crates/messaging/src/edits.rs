@@ -10,10 +10,10 @@ use crate::Messaging;
 use crate::change::{Change, Desk, Tries};
 use crate::compose::rich;
 use crate::error::Error;
-use crate::events::{ATTACHMENTS_REMOVED, MESSAGE_UPDATED};
-use crate::happening::{Happening, Named};
+use crate::events::ATTACHMENTS_REMOVED;
+use crate::later::{self, Later};
 use crate::marks::Marks;
-use crate::model::{self, Body, Edit};
+use crate::model::{self, Body, Edit, NO_EMBEDS};
 use crate::places::Place;
 use crate::sql::{self, EditRow, MessageRow};
 use crate::writer::Alter;
@@ -25,15 +25,17 @@ impl Change for EditRow {
         if sql::edit_message(desk.tx, channel, self, at, ev).await? == 0 {
             return Err(Error::Stale);
         }
+        let later = Later {
+            links: self.links.clone(),
+            ..Later::default()
+        };
+        later::leave(desk.tx, [((channel, self.id, at), &later)].into_iter()).await?;
         desk.take_back(self.seq, &self.taken_back);
-        let message_id = self.id;
         if let Some((event, gone)) = &self.files_gone {
-            let data = json!({ "message_id": message_id, "media_ids": gone });
+            let data = json!({ "message_id": self.id, "media_ids": gone });
             desk.emit(*event, ATTACHMENTS_REMOVED, data);
         }
-        desk.happened(Happening::Updated(Named { message_id }))?;
-        let event = desk.planned.id.cast();
-        desk.emit_message(event, MESSAGE_UPDATED, (self.id, self.author), None)
+        desk.updated(self.id, self.author)
     }
 }
 
@@ -92,6 +94,9 @@ impl Messaging {
         if !model::is_from_people(row.kind) || old.forwarded.is_some() {
             return Err(Error::SystemMessage);
         }
+        if old.poll.is_some() {
+            return Err(Error::PollNotEdited);
+        }
         let called = Marks::named(&old);
         let content = edit
             .content
@@ -125,6 +130,14 @@ impl Messaging {
         let flags = edit
             .flags
             .map_or(row.flags, |flags| edited_flags(row.flags, flags));
+        let links = self.links_of(&content, flags);
+        body.previews
+            .retain(|preview| links.iter().any(|link| preview["url"] == **link));
+        let is_known = |link: &String| body.previews.iter().any(|one| one["url"] == **link);
+        let links = match place.rights.has(Chat::EMBED_LINKS) {
+            true => links.into_iter().filter(|link| !is_known(link)).collect(),
+            false => Vec::new(),
+        };
         let change = EditRow {
             id: row.id,
             author,
@@ -135,6 +148,7 @@ impl Messaging {
             seq: row.seq,
             taken_back: called.without(&body),
             files_gone,
+            links,
         };
         let mut alter = self.plan(author, place, change)?;
         let edited = MessageRow {
@@ -160,6 +174,5 @@ impl Messaging {
 
 /// Of the flags an edit changes only whether embeds are shown.
 fn edited_flags(old: i32, new: i32) -> i32 {
-    const NO_EMBEDS: i32 = 1 << 2;
     (old & !NO_EMBEDS) | (new & NO_EMBEDS)
 }

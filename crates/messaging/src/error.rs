@@ -65,6 +65,24 @@ pub enum Error {
     /// One of the messages is older than fourteen days.
     #[error("delete an old message together with others")]
     TooOld,
+    /// The message asks nothing.
+    #[error("vote in a message without a poll")]
+    NoPoll,
+    /// The poll has ended.
+    #[error("vote in a poll that has ended")]
+    PollOver,
+    /// What people voted on stays as it was.
+    #[error("edit a message with a poll")]
+    PollNotEdited,
+    /// No message of the caller's waits or waited there under this id.
+    #[error("use an unknown scheduled message")]
+    UnknownScheduled,
+    /// It is being sent, or was.
+    #[error("change a scheduled message that does not wait any more")]
+    NotWaiting,
+    /// As many wait as may.
+    #[error("schedule more messages than may wait")]
+    TooManyScheduled,
     /// The writers' queue is full, the breaker is open, or the database was away for a batch.
     #[error("store a message while the writers cannot keep up")]
     Overloaded,
@@ -140,6 +158,24 @@ kernel::error_rows! {
     TOO_OLD_TO_DELETE, Invalid, 50034,
         "A message provided was too old to bulk delete (14 days)",
         "Toplu silinemeyecek kadar eski bir mesaj var (14 gün)";
+    NO_POLL, Invalid, 520006,
+        "This message has no poll",
+        "Bu mesajda anket yok";
+    POLL_OVER, Invalid, 520001,
+        "Poll expired",
+        "Anketin süresi doldu";
+    POLL_NOT_EDITED, Invalid, 520003,
+        "Cannot edit a poll message",
+        "Anket mesajı düzenlenemez";
+    UNKNOWN_SCHEDULED_MESSAGE, NotFound, 0,
+        "Unknown scheduled message",
+        "Bilinmeyen zamanlanmış mesaj";
+    NOT_WAITING, Conflict, 0,
+        "This message is being sent or does not wait any more",
+        "Bu mesaj gönderiliyor ya da artık beklemiyor";
+    TOO_MANY_SCHEDULED, Invalid, 0,
+        "Maximum number of scheduled messages reached (100)",
+        "En fazla zamanlanmış mesaj sayısına ulaşıldı (100)";
 }
 
 impl Error {
@@ -162,6 +198,12 @@ impl Error {
             Error::SystemMessage => &SYSTEM_MESSAGE,
             Error::WrongCount => &WRONG_COUNT_TO_DELETE,
             Error::TooOld => &TOO_OLD_TO_DELETE,
+            Error::NoPoll => &NO_POLL,
+            Error::PollOver => &POLL_OVER,
+            Error::PollNotEdited => &POLL_NOT_EDITED,
+            Error::UnknownScheduled => &UNKNOWN_SCHEDULED_MESSAGE,
+            Error::NotWaiting => &NOT_WAITING,
+            Error::TooManyScheduled => &TOO_MANY_SCHEDULED,
             Error::Invalid(_) => &INVALID_REQUEST,
             Error::Overloaded | Error::Stale => &UNAVAILABLE,
             Error::Refused

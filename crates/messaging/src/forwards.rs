@@ -43,11 +43,16 @@ impl Messaging {
             return Err(Error::SystemMessage);
         }
         let body = Body::read(row.body)?;
+        if body.poll.is_some() {
+            let detail = "a poll stays where it is";
+            let error = FieldError::new("/message_reference", "POLL_NOT_FORWARDED", detail);
+            return Err(Error::Invalid(vec![error]));
+        }
         // Of a forward that is forwarded the same is shown again.
         let snapshot = body.forwarded.map_or_else(
             || SnapshotMessage {
                 content: row.content.unwrap_or_default(),
-                embeds: body.embeds,
+                embeds: [body.embeds, body.previews].concat(),
                 components: body.components,
                 attachments: Vec::new(),
                 timestamp: row.id.made_at(),

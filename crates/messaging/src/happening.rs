@@ -37,6 +37,12 @@ pub(crate) enum Happening {
     PinsMoved(PinsMoved),
     /// Many messages are gone.
     DeletedMany(NamedMany),
+    /// Later messages stay for another time.
+    TtlSet(TtlSet),
+    /// Somebody chose an answer of a poll.
+    VoteCame(Voted),
+    /// Somebody chose an answer no more.
+    VoteWent(Voted),
 }
 
 /// A message that a change left in the channel.
@@ -63,6 +69,21 @@ pub(crate) struct NamedMany {
 pub(crate) struct PinsMoved {
     /// When the newest came; none without any.
     pub(crate) last_pin_at: Option<Timestamp>,
+}
+
+/// How long later messages stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TtlSet {
+    /// Seconds; 0 = for good.
+    pub(crate) message_ttl: i32,
+}
+
+/// Somebody's vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Voted {
+    pub(crate) message_id: MessageId,
+    pub(crate) user_id: UserId,
+    pub(crate) answer_id: i16,
 }
 
 /// Somebody's reaction.
@@ -96,6 +117,9 @@ impl Happening {
             Happening::EmojiCleared(_) => Some(6),
             Happening::PinsMoved(_) => Some(7),
             Happening::DeletedMany(_) => Some(8),
+            Happening::VoteCame(_) => Some(9),
+            Happening::VoteWent(_) => Some(10),
+            Happening::TtlSet(_) => Some(11),
         }
     }
 
@@ -110,6 +134,9 @@ impl Happening {
             6 => Happening::EmojiCleared(serde_json::from_value(payload)?),
             7 => Happening::PinsMoved(serde_json::from_value(payload)?),
             8 => Happening::DeletedMany(serde_json::from_value(payload)?),
+            9 => Happening::VoteCame(serde_json::from_value(payload)?),
+            10 => Happening::VoteWent(serde_json::from_value(payload)?),
+            11 => Happening::TtlSet(serde_json::from_value(payload)?),
             _ => return Ok(None),
         }))
     }
@@ -140,7 +167,15 @@ mod tests {
             message_id: MessageId::new(7),
             emoji: "gul:9".to_owned(),
         };
+        let voted = Voted {
+            message_id: MessageId::new(7),
+            user_id: UserId::new(8),
+            answer_id: 2,
+        };
         let all = [
+            Happening::VoteCame(voted),
+            Happening::VoteWent(voted),
+            Happening::TtlSet(TtlSet { message_ttl: 60 }),
             Happening::Updated(named),
             Happening::Deleted(named),
             Happening::Reacted(reacted.clone()),

@@ -1,9 +1,12 @@
 //! The routes of messages and private channels, in the chat dialect.
 
 mod channels;
+mod expiry;
 mod history;
+mod later;
 mod messages;
 mod pins;
+mod polls;
 mod reactions;
 mod reading;
 mod sending;
@@ -20,8 +23,8 @@ use web_kit::{Doc, Routes, Table};
 use crate::Messaging;
 use crate::error::{
     CANNOT_MESSAGE_USER, EMPTY_MESSAGE, INVALID_RECIPIENT, MISSING_ACCESS, MISSING_PERMISSIONS,
-    NOT_MESSAGE_AUTHOR, SLOW_MODE, SYSTEM_MESSAGE, UNKNOWN_CHANNEL, UNKNOWN_MESSAGE,
-    UNKNOWN_RECIPIENT, WRONG_CHANNEL_KIND,
+    NOT_MESSAGE_AUTHOR, POLL_NOT_EDITED, SLOW_MODE, SYSTEM_MESSAGE, UNKNOWN_CHANNEL, UNKNOWN_EMOJI,
+    UNKNOWN_MESSAGE, UNKNOWN_RECIPIENT, WRONG_CHANNEL_KIND,
 };
 use crate::model::{EditMessage, SendMessage};
 
@@ -49,6 +52,9 @@ pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
     let routes = reactions::rows(routes);
     let routes = pins::rows(routes);
     let routes = history::rows(routes);
+    let routes = polls::rows(routes);
+    let routes = later::rows(routes);
+    let routes = expiry::rows(routes);
     let routes = reading::rows(routes);
     sync::rows(routes).build()
 }
@@ -78,7 +84,7 @@ fn message_routes(routes: Build, max_form: usize) -> Build {
                 .once()
                 .body::<SendMessage>()
                 .returns::<Message>(200)
-                .errors(&[&EMPTY_MESSAGE, &SLOW_MODE, &SYSTEM_MESSAGE]),
+                .errors(&[&EMPTY_MESSAGE, &SLOW_MODE, &SYSTEM_MESSAGE, &UNKNOWN_EMOJI]),
         )
         .get(
             "/api/v10/channels/{channel_id}/messages",
@@ -110,6 +116,7 @@ fn message_routes(routes: Build, max_form: usize) -> Build {
                     &NOT_MESSAGE_AUTHOR,
                     &EMPTY_MESSAGE,
                     &SYSTEM_MESSAGE,
+                    &POLL_NOT_EDITED,
                 ]),
         )
         .delete(

@@ -19,10 +19,17 @@ const SETTLE_EVERY: Duration = Duration::from_secs(600);
 /// Days of changes that are kept, so that clients can catch up.
 pub(crate) const EVENT_DAYS: u32 = 7;
 
+/// How often polls that have ended, and messages whose time has come or is over, are looked for.
+const OFTEN: Duration = Duration::from_secs(5);
+/// How often links are looked at: somebody waits for it.
+const SOON: Duration = Duration::from_secs(1);
+
 /// The jobs of this context.
 pub(crate) fn jobs(messaging: &Arc<Messaging>) -> Vec<Job> {
-    let keep = Arc::clone(messaging);
     let settle = Arc::clone(messaging);
+    let (keep, polls) = (Arc::clone(messaging), Arc::clone(messaging));
+    let previews = Arc::clone(messaging);
+    let (scheduled, expiry) = (Arc::clone(messaging), Arc::clone(messaging));
     vec![
         Job::new("messaging.partitions", EVERY, move || {
             let messaging = Arc::clone(&keep);
@@ -31,6 +38,22 @@ pub(crate) fn jobs(messaging: &Arc<Messaging>) -> Vec<Job> {
         Job::new("messaging.settle_files", SETTLE_EVERY, move || {
             let messaging = Arc::clone(&settle);
             async move { messaging.settle_old_claims().await.map_err(Failure::from) }
+        }),
+        Job::new("messaging.polls", OFTEN, move || {
+            let messaging = Arc::clone(&polls);
+            async move { messaging.end_due_polls().await.map_err(Failure::from) }
+        }),
+        Job::new("messaging.scheduled", OFTEN, move || {
+            let messaging = Arc::clone(&scheduled);
+            async move { messaging.send_scheduled().await.map_err(Failure::from) }
+        }),
+        Job::new("messaging.previews", SOON, move || {
+            let messaging = Arc::clone(&previews);
+            async move { messaging.preview_links().await.map_err(Failure::from) }
+        }),
+        Job::new("messaging.expiry", OFTEN, move || {
+            let messaging = Arc::clone(&expiry);
+            async move { messaging.expire_messages().await.map_err(Failure::from) }
         }),
     ]
 }

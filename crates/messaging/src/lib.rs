@@ -1,5 +1,5 @@
 //! Every message of the product, and the private channels they stand in: sending, reading, editing,
-//! deleting, reacting, pinning, forwarding, typing, direct messages; what is unread, receipts, and catching up.
+//! deleting, reacting, pinning, forwarding, asking, sending later, disappearing, typing, direct messages; what is unread, receipts, and catching up.
 //!
 //! # Invariants
 //! 1. In a channel `seq` numbers the messages without gaps and `ev` every change; both come from
@@ -46,14 +46,17 @@ mod change;
 mod compose;
 mod deletions;
 mod dms;
+mod drafts;
 mod edits;
 mod emoji;
 pub mod error;
 pub mod events;
+mod expiry;
 mod forwards;
 mod happening;
 mod http;
 mod jobs;
+mod later;
 mod live;
 pub mod log;
 mod marks;
@@ -64,9 +67,12 @@ mod model;
 mod personal_data;
 mod pins;
 mod places;
+mod polls;
+mod previews;
 mod reactions;
 mod receipts;
 mod revisions;
+mod scheduled;
 mod seats;
 mod slow_mode;
 mod sql;
@@ -97,8 +103,10 @@ pub use messages::{Delivery, Window};
 pub use metrics_table::METRICS;
 pub use model::{Edit, EditMessage, NewMessage, SendMessage, SentReference};
 pub use pins::{Pin, Pins};
+pub use polls::SentPoll;
 pub use receipts::{Receipt, Receipts};
 pub use revisions::Revision;
+pub use scheduled::{ScheduledMessage, ScheduledState};
 pub use unread::Badge;
 pub use writer::Settings;
 
@@ -133,6 +141,26 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
             "V0005__reactions_in_order",
             include_str!("../migrations/V0005__reactions_in_order.sql"),
         ),
+        (
+            "V0006__polls",
+            include_str!("../migrations/V0006__polls.sql"),
+        ),
+        (
+            "V0007__scheduled_claims",
+            include_str!("../migrations/V0007__scheduled_claims.sql"),
+        ),
+        (
+            "V0008__scheduled_by_author",
+            include_str!("../migrations/V0008__scheduled_by_author.sql"),
+        ),
+        (
+            "V0009__scheduled_settled",
+            include_str!("../migrations/V0009__scheduled_settled.sql"),
+        ),
+        (
+            "V0010__link_previews",
+            include_str!("../migrations/V0010__link_previews.sql"),
+        ),
     ],
 };
 
@@ -140,6 +168,9 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
 const CACHED_HOMES: u64 = 100_000;
 /// Cards of users that are remembered; likewise.
 const CACHED_USERS: u64 = 50_000;
+/// Pages whose preview is remembered, and how long.
+const CACHED_PAGES: u64 = 1_000;
+const PAGES_FOR: Duration = Duration::from_secs(600);
 /// How long a card is used on a node that missed the event of its change.
 const CACHED_FOR: Duration = Duration::from_secs(30);
 
@@ -186,6 +217,8 @@ pub struct Messaging {
     writers: writer::Writers,
     homes: moka::sync::Cache<ChannelId, places::Home>,
     users: moka::sync::Cache<UserId, User>,
+    /// What pages say of themselves.
+    pages: moka::sync::Cache<String, Option<serde_json::Value>>,
     acks: Arc<ack_queue::AckQueue>,
     badges: Arc<badges::Badges>,
 }
@@ -195,7 +228,7 @@ pub fn build(deps: Deps) -> Arc<Messaging> {
     let log = log::Log::new(deps.db.clone(), Arc::clone(&deps.clock));
     let messaging = Arc::new(Messaging {
         writers: writer::Writers::start(
-            deps.settings,
+            &deps.settings,
             &log,
             &deps.fanout,
             &deps.lifecycle,
@@ -205,6 +238,10 @@ pub fn build(deps: Deps) -> Arc<Messaging> {
         users: moka::sync::Cache::builder()
             .max_capacity(CACHED_USERS)
             .time_to_live(CACHED_FOR)
+            .build(),
+        pages: moka::sync::Cache::builder()
+            .max_capacity(CACHED_PAGES)
+            .time_to_live(PAGES_FOR)
             .build(),
         db: deps.db,
         ids: deps.ids,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use contracts::communities::Member;
-use contracts::messaging::{Message, PrivateChannel, ReadState};
+use contracts::messaging::{Draft, Message, PrivateChannel, ReadState};
 use infra::fanout::{Body, Control, Dispatch, Fanout, Record, Topic, Version};
 use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, MessageId, UserId};
@@ -19,7 +19,7 @@ use crate::places::Place;
 use crate::sql::MovedReceipt;
 use crate::unread::Badge;
 
-pub(crate) use records::ChannelPins;
+pub(crate) use records::{ChannelPins, ChannelTtl};
 
 /// Gateway intents, as bit positions.
 mod intent {
@@ -30,6 +30,8 @@ mod intent {
     pub(super) const DIRECT_MESSAGE_TYPING: u8 = 14;
     pub(super) const GUILD_REACTIONS: u8 = 10;
     pub(super) const DIRECT_REACTIONS: u8 = 13;
+    pub(super) const GUILD_POLLS: u8 = 24;
+    pub(super) const DIRECT_POLLS: u8 = 25;
     /// Ours: receipts of others.
     pub(super) const RECEIPTS: u8 = 40;
     /// Ours: how the user stands in channels.
@@ -100,6 +102,9 @@ impl Audience {
             Happening::Unreacted(reacted) => self.reacted("MESSAGE_REACTION_REMOVE", reacted, ev),
             Happening::ReactionsCleared(named) => self.reactions_cleared(named.message_id, ev),
             Happening::EmojiCleared(named) => self.emoji_cleared(named, ev),
+            Happening::VoteCame(voted) => self.voted("MESSAGE_POLL_VOTE_ADD", *voted, ev),
+            Happening::VoteWent(voted) => self.voted("MESSAGE_POLL_VOTE_REMOVE", *voted, ev),
+            Happening::TtlSet(set) => self.ttl_set(*set, ev),
             Happening::PinsMoved(moved) => self.pins_moved(*moved, ev),
             Happening::DeletedMany(named) => self.deleted_many(&named.message_ids, ev),
         }
@@ -117,6 +122,10 @@ impl Audience {
             .clone()
             .filter(|_| message.author.id == self.actor);
         let reactions = message.reactions.take();
+        let poll = message.poll.clone();
+        if let Some(poll) = &mut message.poll {
+            poll.results.answer_counts = Vec::new();
+        }
         if name == CREATED {
             message.reactions = Some(Vec::new());
         }
@@ -124,6 +133,7 @@ impl Audience {
         message.guild_id = None;
         message.member = None;
         message.reactions = reactions;
+        message.poll = poll;
         record
     }
 
@@ -203,6 +213,12 @@ impl Audience {
 pub(crate) fn read_state(state: &ReadState) -> Result<Record, serde_json::Error> {
     let body = plain("MESSAGE_ACK", Some(intent::READ_STATES), state)?;
     Ok(alone(body, Some(state.channel_id)))
+}
+
+/// The record of what a user has begun to write, for the user's own sessions.
+pub(crate) fn draft(draft: &Draft) -> Result<Record, serde_json::Error> {
+    let body = plain("DRAFT_UPDATE", Some(intent::READ_STATES), draft)?;
+    Ok(alone(body, Some(draft.channel_id)))
 }
 
 /// The record of a user's badge, for the user's own sessions.

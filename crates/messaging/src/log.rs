@@ -14,6 +14,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kernel::{ChannelId, MessageId, SharedClock, UserId};
 
+use crate::later;
+pub use crate::later::Later;
 use crate::marks;
 pub use crate::marks::{Marks, Reads};
 use crate::sql::{self, Stored};
@@ -53,6 +55,8 @@ pub struct NewRow {
     pub expires_at: Option<Timestamp>,
     /// Whom it calls.
     pub marks: Marks,
+    /// What is to be done about it later.
+    pub later: Later,
 }
 
 /// What became of one message.
@@ -64,6 +68,8 @@ pub enum Appended {
         seq: i64,
         /// The change that made it.
         ev: i64,
+        /// When it disappears.
+        expires_at: Option<Timestamp>,
     },
     /// Its nonce was used before: this is the message of then.
     Replay(MessageId),
@@ -166,11 +172,12 @@ impl Log {
     async fn append_once(&self, batch: &[NewRow], part: &[usize]) -> Result<Vec<Appended>, Stop> {
         let rows: Vec<&NewRow> = part.iter().filter_map(|place| batch.get(*place)).collect();
         let today = self.today();
+        let now = self.clock.now();
         let tx = self.db.begin().await?;
         // Both leave at once; the limit is in force when the append begins.
         let (limited, stored) = futures::join!(
             sql::limit_statement(&tx),
-            sql::append_messages(&tx, &rows, today)
+            sql::append_messages(&tx, &rows, (today, now))
         );
         limited?;
         let stored: HashMap<MessageId, Stored> =
@@ -182,6 +189,7 @@ impl Log {
                 row.map(|row| Appended::Fresh {
                     seq: row.seq,
                     ev: row.ev,
+                    expires_at: row.expires_at,
                 })
             })
             .collect();
@@ -202,7 +210,9 @@ impl Log {
         let fresh = rows
             .iter()
             .filter_map(|row| stored.get(&row.id).map(|stored| (*row, stored.seq)));
-        marks::leave(&tx, fresh).await?;
+        marks::leave(&tx, fresh.clone()).await?;
+        let laters = fresh.map(|(row, _)| ((row.channel, row.id, now), &row.later));
+        later::leave(&tx, laters).await?;
         tx.wake_after_commit(crate::SCHEMA);
         tx.commit().await?;
         Ok(done.into_iter().flatten().collect())
@@ -297,6 +307,7 @@ fn read_stored(row: &NewRow, found: &Stored) -> Appended {
         Appended::Fresh {
             seq: found.seq,
             ev: found.ev,
+            expires_at: found.expires_at,
         }
     } else {
         Appended::Replay(found.id)

@@ -56,6 +56,7 @@ impl Bench {
             body: None,
             expires_at: None,
             marks: Marks::default(),
+            later: Later::default(),
         }
     }
 
@@ -76,7 +77,11 @@ async fn m3_what_a_lost_commit_stored_is_not_stored_again() {
     ];
     let stored = bench.log.append(&batch[..2]).await;
     let done = bench.log.recover_appends(&batch, &[0, 1, 2, 3]).await;
-    let fresh = |n| Appended::Fresh { seq: n, ev: n };
+    let fresh = |n| Appended::Fresh {
+        seq: n,
+        ev: n,
+        expires_at: None,
+    };
     assert_eq!(stored, [fresh(1), fresh(2)]);
     assert_eq!(done, [fresh(1), fresh(2), fresh(3), fresh(4)]);
     assert_eq!(bench.state().await, 4 * 10_000 + 4 * 100 + 4);

@@ -53,6 +53,12 @@ pub const METRICS: &[Metric] = &[
         help: "Channels that clients caught up with: told (events or nothing new), reset, gone.",
     },
     Metric {
+        name: "meydan_messaging_previews_total",
+        kind: MetricKind::Counter,
+        labels: &["result"],
+        help: "Links that were looked at: shown, nothing (no page), refused (no public address), failed.",
+    },
+    Metric {
         name: "meydan_messaging_default_rows",
         kind: MetricKind::Gauge,
         labels: &["table"],

@@ -1,27 +1,29 @@
 //! Messages as they are sent: requests, their rules, and what of them is stored. Pure.
 
+mod embeds;
+
 use contracts::messaging::Voice;
+use jiff::{SignedDuration, Timestamp};
 use kernel::{ChannelId, CommunityId, FieldError, MessageId, RoleId, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::attachments::{self, SentAttachment, SentFile, Uploaded};
 use crate::error::Error;
+use crate::expiry::SECONDS;
 use crate::forwards::Forwarded;
 use crate::mentions::AllowedMentions;
+use crate::polls::{NewPoll, SentPoll, StoredPoll};
+use embeds::{check_components, check_embeds};
 
 /// Most characters of a text.
 pub(crate) const MAX_CONTENT_CHARS: usize = 4_000;
 /// Most embeds of a message.
 pub(crate) const MAX_EMBEDS: usize = 10;
-/// Most characters of all embeds together.
-const MAX_EMBED_CHARS: usize = 6_000;
-/// Most rows of components.
-const MAX_COMPONENT_ROWS: usize = 40;
-/// Most bytes of embeds and of components as JSON, each.
-const MAX_JSON_BYTES: usize = 64 * 1024;
 /// Longest nonce.
 pub(crate) const MAX_NONCE_BYTES: usize = 64;
+/// Dialect's flag of a message that shows nothing of what it links to.
+pub(crate) const NO_EMBEDS: i32 = 1 << 2;
 /// Dialect's flags a sender may set: no embeds, no notification.
 const SENDER_FLAGS: i64 = (1 << 2) | (1 << 12);
 
@@ -29,6 +31,10 @@ const SENDER_FLAGS: i64 = (1 << 2) | (1 << 12);
 pub(crate) const PLAIN: i16 = 0;
 /// The dialect's type of the message that tells of a pin.
 pub(crate) const PINNED: i16 = 6;
+/// The dialect's type of the message that tells how a poll ended.
+pub(crate) const POLL_RESULT: i16 = 46;
+/// Ours: how long later messages stay.
+pub(crate) const TTL_SET: i16 = 102;
 /// The dialect's type of a reply.
 pub(crate) const REPLY: i16 = 19;
 
@@ -90,6 +96,11 @@ pub struct SendMessage {
     /// Files that came with the request.
     #[serde(skip)]
     pub uploaded: Vec<Uploaded>,
+    /// A question to vote on.
+    pub poll: Option<SentPoll>,
+    /// Seconds after which it disappears: 60 to 7,776,000. The channel may set less.
+    #[schema(minimum = 60, maximum = 7_776_000)]
+    pub expires_in: Option<i32>,
 }
 
 /// A request to edit. An absent field stays as it is, null empties it.
@@ -153,6 +164,16 @@ pub struct NewMessage {
     /// The message it shows, as far as it was looked up.
     pub(crate) forwarded: Option<Forwarded>,
     pub(crate) files: Vec<SentFile>,
+    pub(crate) poll: Option<NewPoll>,
+    pub(crate) expires_in_s: Option<i32>,
+}
+
+impl NewMessage {
+    /// When it disappears, if it says so itself.
+    pub(crate) fn expires_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let stays = SignedDuration::from_secs(i64::from(self.expires_in_s?));
+        now.checked_add(stays).ok()
+    }
 }
 
 /// A checked edit.
@@ -189,6 +210,11 @@ pub(crate) struct Body {
     pub(crate) forwarded: Option<Forwarded>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) files: Vec<SentFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) poll: Option<StoredPoll>,
+    /// What the pages say that it links to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) previews: Vec<Value>,
 }
 
 impl Body {
@@ -239,10 +265,20 @@ impl SendMessage {
         }
         let reference = self.message_reference.as_ref();
         let is_forward = reference.is_some_and(SentReference::is_forward);
+        if self
+            .expires_in
+            .is_some_and(|stays| !SECONDS.contains(&stays))
+        {
+            let detail = "60 to 7776000 seconds";
+            errors.push(FieldError::new("/expires_in", "NUMBER_TYPE_RANGE", detail));
+        }
+        let asks = self.poll.is_some();
+        let poll = self.poll.and_then(|poll| poll.check(&mut errors));
         let is_empty = content.trim().is_empty()
             && embeds.is_empty()
             && components.is_empty()
-            && files.is_empty();
+            && files.is_empty()
+            && !asks;
         if is_forward && !is_empty {
             let detail = "a forward has no content of its own";
             errors.push(FieldError::new("/content", "FORWARD_HAS_NONE", detail));
@@ -274,6 +310,8 @@ impl SendMessage {
             voice: None,
             forwarded: None,
             files,
+            poll,
+            expires_in_s: self.expires_in,
         })
     }
 }
@@ -351,135 +389,6 @@ fn check_allowed(allowed: Option<&AllowedMentions>, errors: &mut Vec<FieldError>
     if let Some((field, detail)) = allowed.and_then(AllowedMentions::contradiction) {
         let pointer = format!("/allowed_mentions/{field}");
         errors.push(FieldError::new(pointer, "INVALID", detail));
-    }
-}
-
-fn check_embeds(embeds: &[Value], errors: &mut Vec<FieldError>) {
-    if embeds.len() > MAX_EMBEDS {
-        let detail = "Must be 10 or fewer in length.";
-        errors.push(FieldError::new("/embeds", "BASE_TYPE_MAX_LENGTH", detail));
-        return;
-    }
-    let mut chars = 0_usize;
-    for (at, embed) in embeds.iter().enumerate() {
-        match embed_chars(embed) {
-            Ok(count) => chars = chars.saturating_add(count),
-            Err((field, detail)) => {
-                let pointer = format!("/embeds/{at}{field}");
-                errors.push(FieldError::new(pointer, "INVALID", detail));
-            }
-        }
-    }
-    if chars > MAX_EMBED_CHARS {
-        let detail = "Embed size exceeds maximum size of 6000";
-        errors.push(FieldError::new(
-            "/embeds",
-            "MAX_EMBED_SIZE_EXCEEDED",
-            detail,
-        ));
-    }
-    check_json("/embeds", embeds, errors);
-}
-
-/// Counts the characters of an embed, or names the field that breaks a rule.
-fn embed_chars(embed: &Value) -> Result<usize, (String, String)> {
-    if !embed.is_object() {
-        return Err((
-            String::new(),
-            "Only objects may be used as embeds.".to_owned(),
-        ));
-    }
-    let mut chars = 0_usize;
-    let limits = [
-        ("/title", 256),
-        ("/description", 4_096),
-        ("/footer/text", 2_048),
-        ("/author/name", 256),
-    ];
-    for (pointer, limit) in limits {
-        chars = chars.saturating_add(text_chars(embed, pointer, limit)?);
-    }
-    let fields = match embed.get("fields") {
-        None | Some(Value::Null) => return Ok(chars),
-        Some(Value::Array(fields)) if fields.len() <= 25 => fields,
-        Some(_) => {
-            return Err((
-                "/fields".to_owned(),
-                "a list of at most 25 fields".to_owned(),
-            ));
-        }
-    };
-    for (at, field) in fields.iter().enumerate() {
-        for (pointer, limit) in [("/name", 256), ("/value", 1_024)] {
-            let count = text_chars(field, pointer, limit)
-                .map_err(|(inner, detail)| (format!("/fields/{at}{inner}"), detail))?;
-            chars = chars.saturating_add(count);
-        }
-    }
-    Ok(chars)
-}
-
-fn text_chars(value: &Value, pointer: &str, limit: usize) -> Result<usize, (String, String)> {
-    let count = match value.pointer(pointer) {
-        None | Some(Value::Null) => return Ok(0),
-        Some(Value::String(text)) => text.chars().count(),
-        Some(_) => return Err((pointer.to_owned(), "a text".to_owned())),
-    };
-    if count > limit {
-        return Err((
-            pointer.to_owned(),
-            format!("Must be {limit} or fewer in length."),
-        ));
-    }
-    Ok(count)
-}
-
-fn check_components(components: &[Value], errors: &mut Vec<FieldError>) {
-    if components.len() > MAX_COMPONENT_ROWS {
-        let detail = "Must be 40 or fewer in length.";
-        errors.push(FieldError::new(
-            "/components",
-            "BASE_TYPE_MAX_LENGTH",
-            detail,
-        ));
-        return;
-    }
-    for (at, component) in components.iter().enumerate() {
-        if !component.get("type").is_some_and(Value::is_u64) {
-            let pointer = format!("/components/{at}/type");
-            errors.push(FieldError::new(
-                pointer,
-                "REQUIRED",
-                "the number of a component type",
-            ));
-        }
-    }
-    check_json("/components", components, errors);
-}
-
-/// Bounds free-form JSON, and keeps out what PostgreSQL's `jsonb` cannot hold.
-fn check_json(pointer: &str, list: &[Value], errors: &mut Vec<FieldError>) {
-    let text = serde_json::to_string(list).unwrap_or_default();
-    if text.len() > MAX_JSON_BYTES {
-        errors.push(FieldError::new(
-            pointer,
-            "TOO_LARGE",
-            "at most 64 KiB as JSON",
-        ));
-    }
-    if list.iter().any(holds_nul) {
-        errors.push(FieldError::new(pointer, "INVALID", "no NUL characters"));
-    }
-}
-
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(list) => list.iter().any(holds_nul),
-        Value::Object(map) => map
-            .iter()
-            .any(|(key, value)| key.contains('\0') || holds_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

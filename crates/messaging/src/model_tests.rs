@@ -135,7 +135,12 @@ fn components_flags_files_and_references() {
     let reference = |kind: Option<i32>| json!({"content": "a", "message_reference": {"message_id": 5, "type": kind}});
     let to = send(reference(None)).unwrap().reference.unwrap();
     assert_eq!(to.message_id, MessageId::new(5));
-    assert_eq!(pointers(reference(Some(1))), ["/message_reference/type"]);
+    assert_eq!(pointers(reference(Some(2))), ["/message_reference/type"]);
+    assert_eq!(
+        pointers(reference(Some(1))),
+        ["/content"],
+        "a forward says nothing"
+    );
 }
 
 #[test]

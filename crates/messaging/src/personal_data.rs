@@ -33,7 +33,9 @@ struct Leaver(Eraser);
 #[async_trait]
 impl TxHandler for Leaver {
     async fn handle(&self, tx: &Tx, event: &Event) -> Result<(), Failure> {
-        sql::withdraw_reactions(tx, subject_of(event)?).await?;
+        let user = subject_of(event)?;
+        sql::withdraw_reactions(tx, user).await?;
+        sql::withdraw_votes(tx, user).await?;
         self.0.handle(tx, event).await
     }
 }

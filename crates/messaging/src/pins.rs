@@ -10,8 +10,7 @@ use serde::Serialize;
 use crate::Messaging;
 use crate::change::{Change, Desk, Tries};
 use crate::error::Error;
-use crate::events::MESSAGE_UPDATED;
-use crate::happening::{Happening, Named, PinsMoved};
+use crate::happening::{Happening, PinsMoved};
 use crate::model::{self, Body};
 use crate::places::{Inside, Place};
 use crate::sql;
@@ -71,11 +70,7 @@ impl Change for Turn {
         } else {
             sql::delete_pin(desk.tx, channel, message).await?
         };
-        desk.happened(Happening::Updated(Named {
-            message_id: message,
-        }))?;
-        let event = desk.planned.id.cast();
-        desk.emit_message(event, MESSAGE_UPDATED, (message, found.author_id), None)?;
+        desk.updated(message, found.author_id)?;
         desk.happened(Happening::PinsMoved(PinsMoved { last_pin_at }))
     }
 }

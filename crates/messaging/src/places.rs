@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::communities::{ChannelAccess, Member, channel_kind};
 use infra::fanout::Topic;
-use kernel::perm::Chat;
+use kernel::perm::{Chat, Trade};
 use kernel::{Caller, ChannelId, CommunityId, UserId};
 
 use crate::Messaging;
@@ -134,6 +134,37 @@ impl Messaging {
             rights,
             has_row,
             inside: Inside::Community(Box::new(access)),
+        })
+    }
+
+    /// A channel as time finds it, for what nobody does: with the rights of nobody.
+    pub(crate) async fn unattended(&self, channel: ChannelId) -> Result<Place, Error> {
+        let home = sql::list_homes(&self.db, &[channel]).await?.pop();
+        let home = home.filter(|home| !home.deleted);
+        let home = home.ok_or(Error::UnknownChannel)?;
+        let inside = match home.community_id {
+            None => Inside::Private(home.members.into()),
+            Some(community) => Inside::Community(Box::new(ChannelAccess {
+                channel,
+                kind: channel_kind::TEXT,
+                community,
+                chat: Chat::NONE,
+                trade: Trade::NONE,
+                thread_chat: Chat::NONE,
+                class: 0,
+                epoch: 0,
+                slowmode_s: 0,
+                roles: Vec::new(),
+                nick: None,
+                joined_at: channel.made_at(),
+                timeout_until: None,
+            })),
+        };
+        Ok(Place {
+            channel,
+            rights: Chat::NONE,
+            has_row: true,
+            inside,
         })
     }
 

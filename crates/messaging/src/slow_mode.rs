@@ -9,7 +9,7 @@ use kernel::{Caller, ChannelId, MessageId, Rule, UserId};
 
 use crate::Messaging;
 use crate::error::Error;
-use crate::log::{Marks, NewRow};
+use crate::log::{Later, Marks, NewRow};
 use crate::places::{Inside, Place};
 use crate::sql;
 
@@ -97,6 +97,7 @@ impl Messaging {
             body: None,
             expires_at: None,
             marks: Marks::default(),
+            later: Later::default(),
         };
         let today = self.clock.now().to_zoned(TimeZone::UTC).date();
         let known = sql::find_stored(&self.db, &[&asked], today).await?;

@@ -3,17 +3,22 @@
 mod append;
 mod changes;
 mod channels;
+mod drafts;
 mod edits;
+mod expiry;
 mod hung;
 mod markers;
 mod marks;
 mod partitions;
 mod pins;
+mod polls;
+mod previews;
 mod reactions;
 mod read_states;
 mod reads;
 mod receipts;
 mod revisions;
+mod scheduled;
 mod sync;
 
 pub(crate) use append::{Stored, append_messages, find_stored};
@@ -25,7 +30,9 @@ pub(crate) use channels::{
     PrivateRow, delete_channel, find_home, find_pair, insert_channel, insert_pair, is_thread,
     list_members, list_positions, list_private_channels,
 };
+pub(crate) use drafts::{delete_draft, list_drafts, put_draft};
 pub(crate) use edits::{DeletedRow, EditRow, delete_messages, edit_message};
+pub(crate) use expiry::{find_ttl, list_expired, set_ttl};
 pub(crate) use hung::{HungRow, list_hung};
 pub(crate) use markers::{
     MovedMarker, advance_markers, find_cursors, put_marker, put_notifications,
@@ -38,6 +45,10 @@ pub(crate) use partitions::{
     count_default_rows, drop_partitions, limit_lock_wait, lock_partitions, make_partitions,
 };
 pub(crate) use pins::{delete_pin, find_pin, insert_pin, list_pins, touch_message};
+pub(crate) use polls::{
+    close_poll, insert_polls, list_due_polls, list_voters, put_votes, settle_poll, withdraw_votes,
+};
+pub(crate) use previews::{LinksRow, claim_links, delete_links, insert_links, put_body};
 pub(crate) use reactions::{
     clear_reactions, delete_reaction, find_emoji, find_reaction, insert_reaction, list_reactors,
     withdraw_reactions,
@@ -51,6 +62,10 @@ pub(crate) use reads::{
 };
 pub(crate) use receipts::{count_receipts, list_readers, list_receipts, shows_receipts};
 pub(crate) use revisions::{RevisionRow, list_revisions};
+pub(crate) use scheduled::{
+    ScheduledRow, claim_scheduled, delete_scheduled, find_scheduled, insert_scheduled,
+    list_scheduled, purge_scheduled, settle_scheduled, update_scheduled,
+};
 pub(crate) use sync::{
     ChangeRow, HeadRow, Span, TouchedRow, list_changes_after, list_heads, list_messages_after,
     list_touched,
@@ -90,8 +105,14 @@ pub(crate) const ALL: &[&Sql] = &[
     &channels::LIST_PRIVATE_CHANNELS,
     &channels::LIST_MEMBERS,
     &channels::LIST_POSITIONS,
+    &drafts::PUT_DRAFT,
+    &drafts::DELETE_DRAFT,
+    &drafts::LIST_DRAFTS,
     &edits::EDIT_MESSAGE,
     &edits::DELETE_MESSAGES,
+    &expiry::FIND_TTL,
+    &expiry::SET_TTL,
+    &expiry::LIST_EXPIRED,
     &hung::LIST_HUNG,
     &markers::FIND_CURSORS,
     &markers::ADVANCE_MARKERS,
@@ -116,6 +137,17 @@ pub(crate) const ALL: &[&Sql] = &[
     &pins::DELETE_PIN,
     &pins::TOUCH_MESSAGE,
     &pins::LIST_PINS,
+    &polls::INSERT_POLLS,
+    &polls::PUT_VOTES,
+    &polls::CLOSE_POLL,
+    &polls::LIST_DUE_POLLS,
+    &polls::SETTLE_POLL,
+    &polls::LIST_VOTERS,
+    &polls::WITHDRAW_VOTES,
+    &previews::INSERT_LINKS,
+    &previews::CLAIM_LINKS,
+    &previews::DELETE_LINKS,
+    &previews::PUT_BODY,
     &reactions::FIND_REACTION,
     &reactions::INSERT_REACTION,
     &reactions::DELETE_REACTION,
@@ -135,6 +167,14 @@ pub(crate) const ALL: &[&Sql] = &[
     &receipts::COUNT_RECEIPTS,
     &receipts::LIST_READERS,
     &revisions::LIST_REVISIONS,
+    &scheduled::INSERT_SCHEDULED,
+    &scheduled::LIST_SCHEDULED,
+    &scheduled::FIND_SCHEDULED,
+    &scheduled::UPDATE_SCHEDULED,
+    &scheduled::DELETE_SCHEDULED,
+    &scheduled::CLAIM_SCHEDULED,
+    &scheduled::SETTLE_SCHEDULED,
+    &scheduled::PURGE_SCHEDULED,
     &sync::LIST_HEADS,
     &sync::LIST_CHANGES_AFTER,
     &sync::LIST_MESSAGES_AFTER,

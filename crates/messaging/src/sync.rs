@@ -18,9 +18,9 @@ use serde_json::json;
 
 use crate::Messaging;
 use crate::error::Error;
-use crate::happening::{Happening, PinsMoved};
+use crate::happening::{Happening, PinsMoved, TtlSet};
 use crate::jobs::EVENT_DAYS;
-use crate::live::ChannelPins;
+use crate::live::{ChannelPins, ChannelTtl};
 use crate::seats::Seat;
 use crate::sql::{self, ChangeRow, HeadRow, Span, TouchedRow};
 
@@ -193,6 +193,10 @@ impl Messaging {
             let d = serde_json::to_value(ChannelPins::new(channel, community, moved))?;
             events.push(missed(ChannelPins::NAME, ev, d));
         }
+        if let Some((ev, set)) = behind.ttl {
+            let d = serde_json::to_value(ChannelTtl::new(channel, community, set))?;
+            events.push(missed(ChannelTtl::NAME, ev, d));
+        }
         events.sort_by_key(|event| event.ev);
         Ok(events)
     }
@@ -218,6 +222,8 @@ struct Behind {
     touched: HashMap<MessageId, i64>,
     /// The last change of the channel's pins.
     pins: Option<(i64, PinsMoved)>,
+    /// The last change of how long messages stay.
+    ttl: Option<(i64, TtlSet)>,
     /// Whether some change cannot be told.
     is_unclear: bool,
     /// Messages that came.
@@ -234,6 +240,7 @@ impl Behind {
             changes: 0,
             touched: HashMap::new(),
             pins: None,
+            ttl: None,
             is_unclear: false,
             came: Vec::new(),
         }
@@ -250,6 +257,9 @@ impl Behind {
             Some(Happening::Reacted(named) | Happening::Unreacted(named)) => {
                 self.touch(named.message_id, row.ev);
             }
+            Some(Happening::VoteCame(voted) | Happening::VoteWent(voted)) => {
+                self.touch(voted.message_id, row.ev);
+            }
             Some(Happening::EmojiCleared(named)) => self.touch(named.message_id, row.ev),
             Some(Happening::DeletedMany(named)) => {
                 named
@@ -257,6 +267,7 @@ impl Behind {
                     .iter()
                     .for_each(|id| self.touch(*id, row.ev));
             }
+            Some(Happening::TtlSet(set)) => self.ttl = Some((row.ev, set)),
             Some(Happening::PinsMoved(moved)) => self.pins = Some((row.ev, moved)),
             // A newer release made it; this one cannot tell it. And what a change said is never
             // stored here.

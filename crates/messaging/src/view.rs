@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use contracts::messaging::{Message, MessageReference, Reaction};
+use contracts::messaging::{Message, MessageReference, PollCount, Reaction};
 use kernel::{ChannelId, CommunityId, MessageId, UserId};
 
 use crate::Messaging;
@@ -93,14 +93,22 @@ impl Messaging {
 
 /// Adds what hangs on a message.
 fn hang(message: &mut Message, rows: Vec<HungRow>) {
-    let mut reactions = Vec::new();
+    let (mut reactions, mut counts) = (Vec::new(), Vec::new());
     for row in rows {
         match row.kind {
             1 => reactions.push(Reaction::new(emoji::shown(&row.name), row.n, row.own)),
+            3 => counts.extend(row.name.parse().ok().map(|id| PollCount {
+                id,
+                count: row.n,
+                me_voted: row.own,
+            })),
             _ => message.pinned = true,
         }
     }
     message.reactions = Some(reactions);
+    if let Some(poll) = &mut message.poll {
+        poll.results.answer_counts = counts;
+    }
 }
 
 fn read_all(rows: Vec<MessageRow>) -> Result<Vec<Read>, Error> {
@@ -165,7 +173,12 @@ pub(crate) fn object(
             .collect(),
         mention_roles: body.mention_roles,
         attachments: Vec::new(),
-        embeds: body.embeds,
+        embeds: {
+            let mut embeds = body.embeds;
+            embeds.extend(body.previews);
+            embeds.truncate(model::MAX_EMBEDS);
+            embeds
+        },
         components: body.components,
         reactions: None,
         pinned: false,
@@ -174,6 +187,8 @@ pub(crate) fn object(
         nonce: None,
         message_reference,
         referenced_message: None,
+        expires_at: row.expires_at,
+        poll: body.poll.map(|poll| poll.shown(Vec::new())),
         message_snapshots: body.forwarded.map(|forwarded| vec![forwarded.snapshot]),
         seq: row.seq,
         ev: row.ev,

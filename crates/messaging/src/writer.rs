@@ -12,6 +12,7 @@ use std::time::Duration;
 use contracts::messaging::Message;
 use futures::FutureExt;
 use infra::fanout::Fanout;
+use infra::outbound::Outbound;
 use kernel::{ChannelId, MessageId};
 use runtime::Lifecycle;
 use tokio::sync::{mpsc, oneshot};
@@ -28,7 +29,7 @@ use crate::log::{Appended, Log, NewRow};
 /// whether its message is stored and comes again with its nonce.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// How much the writers take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Writer tasks.
     pub writers: usize,
@@ -40,6 +41,8 @@ pub struct Settings {
     pub max_json: usize,
     /// Largest form with files and the JSON of their message.
     pub max_form: usize,
+    /// Looks at the links of messages; none when that is switched off.
+    pub previews: Option<Outbound>,
 }
 
 impl Default for Settings {
@@ -50,6 +53,7 @@ impl Default for Settings {
             batch: 512,
             max_json: 1024 * 1024,
             max_form: 26 * 1024 * 1024,
+            previews: None,
         }
     }
 }
@@ -95,7 +99,7 @@ pub(crate) struct Writers {
 impl Writers {
     /// Starts the tasks.
     pub(crate) fn start(
-        settings: Settings,
+        settings: &Settings,
         log: &Log,
         fanout: &Arc<dyn Fanout>,
         lifecycle: &Lifecycle,
@@ -270,8 +274,13 @@ impl Writer {
         });
         for (result, (mut message, audience, answer)) in done {
             let sent = match result {
-                Appended::Fresh { seq, ev } => {
+                Appended::Fresh {
+                    seq,
+                    ev,
+                    expires_at,
+                } => {
                     (message.seq, message.ev) = (seq, ev);
+                    message.expires_at = expires_at;
                     let record = audience.message(live::CREATED, &mut message);
                     self.publish(&audience, record).await;
                     Ok(Sent::Fresh(Box::new(message)))

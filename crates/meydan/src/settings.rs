@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use infra::outbound::{Bounds, Outbound, Permits};
 use secrecy::{ExposeSecret as _, SecretString};
 use web_kit::{Cors, Network, NetworkError, Pages, ServeOptions, TokenVerifier};
 
@@ -119,7 +120,14 @@ pub(crate) fn communities(config: &Config) -> communities::Limits {
     }
 }
 
-/// Values of the writers in `messaging`.
+/// What bounds the calls for link previews.
+const PREVIEWS: Bounds = Bounds {
+    connect: Duration::from_secs(3),
+    total: Duration::from_secs(5),
+    body_bytes: 512 * 1024,
+};
+
+/// Values of `messaging`.
 pub(crate) fn messaging(config: &Config) -> messaging::Settings {
     messaging::Settings {
         writers: config.messaging.writers,
@@ -131,6 +139,23 @@ pub(crate) fn messaging(config: &Config) -> messaging::Settings {
             .max_file
             .in_memory()
             .saturating_add(1024 * 1024),
+        previews: config
+            .messaging
+            .link_previews
+            .then(|| previews(config))
+            .flatten(),
+    }
+}
+
+/// What looks at links. A computer that trusts nobody goes without.
+fn previews(config: &Config) -> Option<Outbound> {
+    let allowed = config.outbound.allow.iter().map(|place| place.0.clone());
+    match Outbound::guarded(PREVIEWS, Permits::new(allowed.collect())) {
+        Ok(outbound) => Some(outbound),
+        Err(error) => {
+            tracing::warn!(%error, "links are not looked at");
+            None
+        }
     }
 }
 

@@ -190,6 +190,7 @@ impl Worker {
                 .collect(),
             private_channels: private,
             read_states: &view.inbox.read_states,
+            drafts: &view.inbox.drafts,
             relationships: &view.relationships,
             resume_gateway_url: &url,
         })];

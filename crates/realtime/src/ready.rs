@@ -4,7 +4,7 @@ use bytes::Bytes;
 use contracts::applications::BotIdentity;
 use contracts::communities::{Channel, Guild, Member};
 use contracts::identity::User;
-use contracts::messaging::{PrivateChannel, ReadState, Synced};
+use contracts::messaging::{Draft, PrivateChannel, ReadState, Synced};
 use contracts::relations::Relationship;
 use kernel::{ChannelId, CommunityId, UserId};
 use serde::Serialize;
@@ -28,6 +28,7 @@ pub(crate) struct Ready<'a> {
     pub(crate) guilds: Vec<CommunityId>,
     pub(crate) private_channels: &'a [PrivateChannel],
     pub(crate) read_states: &'a [ReadState],
+    pub(crate) drafts: &'a [Draft],
     pub(crate) relationships: &'a [Relationship],
     pub(crate) resume_gateway_url: &'a str,
 }
@@ -53,6 +54,7 @@ pub(crate) fn ready(ready: &Ready<'_>) -> Bytes {
     if let Some(members) = d.as_object_mut() {
         if ready.profile.cap.has_read_states() {
             members.insert("read_states".to_owned(), json!(ready.read_states));
+            members.insert("drafts".to_owned(), json!(ready.drafts));
         }
         if let Some(shard) = ready.profile.shard {
             members.insert("shard".to_owned(), json!([shard.0, shard.1]));

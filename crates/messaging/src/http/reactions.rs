@@ -76,18 +76,18 @@ pub(super) fn rows(routes: Build) -> Build {
         )
 }
 
-/// Which of those who reacted are wanted.
+/// Which of those who reacted or voted are wanted.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
-struct Page {
+pub(super) struct Page {
     /// Users after this one.
-    after: Option<UserId>,
+    pub(super) after: Option<UserId>,
     /// Users; 25 when absent.
     #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    pub(super) limit: Option<i64>,
 }
 
 /// A limit of 1 to 100, or the usual one.
-fn limit(asked: Option<i64>) -> std::result::Result<u8, Error> {
+pub(super) fn limit(asked: Option<i64>) -> std::result::Result<u8, Error> {
     match u8::try_from(asked.unwrap_or(i64::from(USUAL))) {
         Ok(limit @ 1..=100) => Ok(limit),
         _ => Err(invalid(

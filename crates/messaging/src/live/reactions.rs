@@ -1,4 +1,4 @@
-//! The records of reactions.
+//! The records of reactions and votes.
 
 use contracts::communities::Member;
 use contracts::messaging::PartialEmoji;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Audience, intent, plain};
 use crate::emoji;
 use crate::error::Error;
-use crate::happening::{NamedEmoji, Reacted};
+use crate::happening::{NamedEmoji, Reacted, Voted};
 
 impl Audience {
     /// The record of a reaction that came or went.
@@ -43,6 +43,17 @@ impl Audience {
             emoji: emoji::shown(&named.emoji),
         };
         self.reaction("MESSAGE_REACTION_REMOVE_EMOJI", &data, ev)
+    }
+
+    /// The record of a vote that came or went.
+    pub(super) fn voted(&self, name: &'static str, voted: Voted, ev: i64) -> Result<Record, Error> {
+        let data = Vote {
+            user_id: voted.user_id,
+            place: self.of_message(voted.message_id),
+            answer_id: voted.answer_id,
+        };
+        let intent = self.intent(intent::GUILD_POLLS, intent::DIRECT_POLLS);
+        Ok(self.record(plain(name, Some(intent), &data)?, Version::Ev(ev)))
     }
 
     fn of_message(&self, message_id: MessageId) -> OfMessage {
@@ -93,4 +104,12 @@ struct Cleared {
     #[serde(flatten)]
     place: OfMessage,
     emoji: PartialEmoji,
+}
+
+#[derive(Serialize)]
+struct Vote {
+    user_id: UserId,
+    #[serde(flatten)]
+    place: OfMessage,
+    answer_id: i16,
 }

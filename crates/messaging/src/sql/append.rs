@@ -15,11 +15,14 @@ pub(crate) struct Stored {
     pub(crate) id: MessageId,
     pub(crate) seq: i64,
     pub(crate) ev: i64,
+    /// When it disappears.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 // Nonces first and sorted, then the channels' rows sorted: two batches that meet wait for each
 // other in one order and cannot deadlock. `$11` is today in UTC by our clock, because the server's
-// current date follows the time zone of the connection.
+// current date follows the time zone of the connection; `$12` is now by it. A message stays as long
+// as the shorter of its own time and its channel's.
 pub(super) const APPEND_MESSAGES: Sql = Sql::new(
     "messaging.append_messages",
     "WITH inp AS (
@@ -63,16 +66,17 @@ up AS (
         last_message_id = greatest(c.last_message_id, cnt.newest)
     FROM cnt, lk
     WHERE c.id = cnt.ch AND lk.id = c.id
-    RETURNING c.id, c.community_id, c.last_seq - cnt.n AS seq_before, c.last_ev - cnt.n AS ev_before
+    RETURNING c.id, c.community_id, c.ttl_s, c.last_seq - cnt.n AS seq_before, c.last_ev - cnt.n AS ev_before
 ),
 ins AS (
     INSERT INTO messaging.messages (channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, expires_at)
     SELECT t.ch, t.id, up.seq_before + row_number() OVER w, up.ev_before + row_number() OVER w,
-        t.author, t.kind, t.flags, t.reply_to, t.content, t.body::jsonb, t.expires_at
+        t.author, t.kind, t.flags, t.reply_to, t.content, t.body::jsonb,
+        least(t.expires_at, $12::timestamptz + make_interval(secs => up.ttl_s))
     FROM todo t
     JOIN up ON up.id = t.ch
     WINDOW w AS (PARTITION BY t.ch ORDER BY t.ord)
-    RETURNING channel_id, id, seq, ev, author_id
+    RETURNING channel_id, id, seq, ev, author_id, expires_at
 ),
 obx AS (
     INSERT INTO messaging.outbox (event_id, type, key, actor, data)
@@ -88,7 +92,7 @@ obx AS (
     JOIN up ON up.id = ins.channel_id
     ORDER BY ins.channel_id, ins.ev
 )
-SELECT 0::bigint AS place, id, seq, ev FROM ins",
+SELECT 0::bigint AS place, id, seq, ev, expires_at FROM ins",
 )
 .returning::<Stored>();
 
@@ -97,7 +101,7 @@ SELECT 0::bigint AS place, id, seq, ev FROM ins",
 pub(crate) async fn append_messages(
     tx: &Tx,
     batch: &[&NewRow],
-    today: Date,
+    (today, now): (Date, Timestamp),
 ) -> db::Result<Vec<Stored>> {
     let channels: Vec<ChannelId> = batch.iter().map(|row| row.channel).collect();
     let ids: Vec<MessageId> = batch.iter().map(|row| row.id).collect();
@@ -121,6 +125,7 @@ pub(crate) async fn append_messages(
         .bind(&bodies)
         .bind(&expiries)
         .bind(&today)
+        .bind(&now)
         .all(tx)
         .await
 }
@@ -128,7 +133,7 @@ pub(crate) async fn append_messages(
 // Primary keys of both tables; the day list and the id of the join prune partitions.
 pub(super) const FIND_STORED: Sql = Sql::new(
     "messaging.find_stored",
-    "SELECT i.ord AS place, m.id, m.seq, m.ev
+    "SELECT i.ord AS place, m.id, m.seq, m.ev, m.expires_at
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])
     WITH ORDINALITY AS i(ch, id, author, nonce, ord)
 LEFT JOIN LATERAL (

@@ -20,6 +20,8 @@ pub(crate) struct EditRow {
     pub(crate) taken_back: Marks,
     /// Files it shows no more, and the event that tells so.
     pub(crate) files_gone: Option<(EventId, Vec<MediaId>)>,
+    /// Links that are new in it.
+    pub(crate) links: Vec<String>,
 }
 
 // Optimistic by `ev`: the new state was computed from the state that had it. At most 50 revisions
@@ -106,6 +108,22 @@ counted AS (
 pinned AS (
     DELETE FROM messaging.pins p
     WHERE p.channel_id = $1 AND p.message_id = ANY($2::bigint[])
+),
+asked AS (
+    DELETE FROM messaging.polls p
+    WHERE p.channel_id = $1 AND p.message_id = ANY($2::bigint[])
+),
+voted AS (
+    DELETE FROM messaging.poll_votes v
+    WHERE v.channel_id = $1 AND v.message_id = ANY($2::bigint[])
+),
+votes AS (
+    DELETE FROM messaging.poll_counts c
+    WHERE c.channel_id = $1 AND c.message_id = ANY($2::bigint[])
+),
+looked AS (
+    DELETE FROM messaging.link_previews l
+    WHERE l.channel_id = $1 AND l.message_id = ANY($2::bigint[])
 ),
 old AS (
     SELECT m.id, m.body

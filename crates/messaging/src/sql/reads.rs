@@ -19,11 +19,12 @@ pub(crate) struct MessageRow {
     pub(crate) content: Option<String>,
     pub(crate) body: Option<serde_json::Value>,
     pub(crate) edited_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 pub(super) const FIND_MESSAGE: Sql = Sql::new(
     "messaging.find_message",
-    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at
+    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at, expires_at
 FROM messaging.messages
 WHERE channel_id = $1 AND id = $2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $3)",
 )
@@ -46,7 +47,7 @@ pub(crate) async fn find_message(
 
 pub(super) const FIND_MESSAGES: Sql = Sql::new(
     "messaging.find_messages",
-    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at
+    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at, expires_at
 FROM messaging.messages
 WHERE channel_id = $1 AND id = ANY($2::bigint[]) AND deleted_at IS NULL
     AND (expires_at IS NULL OR expires_at > $3)",
@@ -96,7 +97,7 @@ pub(crate) async fn find_newest_of_author(
 
 pub(super) const LIST_NEWEST: Sql = Sql::new(
     "messaging.list_newest",
-    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at
+    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at, expires_at
 FROM messaging.messages
 WHERE channel_id = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
 ORDER BY id DESC
@@ -121,7 +122,7 @@ pub(crate) async fn list_newest(
 
 pub(super) const LIST_BEFORE: Sql = Sql::new(
     "messaging.list_before",
-    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at
+    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at, expires_at
 FROM messaging.messages
 WHERE channel_id = $1 AND id < $4 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
 ORDER BY id DESC
@@ -148,7 +149,7 @@ pub(crate) async fn list_before(
 
 pub(super) const LIST_AFTER: Sql = Sql::new(
     "messaging.list_after",
-    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at
+    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at, expires_at
 FROM messaging.messages
 WHERE channel_id = $1 AND id > $4 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
 ORDER BY id
@@ -175,7 +176,7 @@ pub(crate) async fn list_after(
 
 pub(super) const LIST_AROUND: Sql = Sql::new(
     "messaging.list_around",
-    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at
+    "SELECT channel_id, id, seq, ev, author_id, kind, flags, reply_to, content, body, edited_at, expires_at
 FROM (
     (SELECT * FROM messaging.messages
         WHERE channel_id = $1 AND id < $3 AND deleted_at IS NULL

@@ -161,7 +161,11 @@ async fn a_nonce_holds_over_midnight_and_no_longer_than_the_next_day() {
     let first = w.row(channel, ANA, Some("n"));
     assert_eq!(
         log.append(std::slice::from_ref(&first)).await,
-        [Appended::Fresh { seq: 1, ev: 1 }]
+        [Appended::Fresh {
+            seq: 1,
+            ev: 1,
+            expires_at: None
+        }]
     );
     for at in ["2026-11-21T00:00:00.001Z", "2026-11-21T23:59:59.999Z"] {
         w.clock.set(at.parse().unwrap());
@@ -170,7 +174,14 @@ async fn a_nonce_holds_over_midnight_and_no_longer_than_the_next_day() {
     }
     w.clock.set("2026-11-22T00:00:00Z".parse().unwrap());
     let later = log.append(&[w.row(channel, ANA, Some("n"))]).await;
-    assert_eq!(later, [Appended::Fresh { seq: 2, ev: 2 }]);
+    assert_eq!(
+        later,
+        [Appended::Fresh {
+            seq: 2,
+            ev: 2,
+            expires_at: None
+        }]
+    );
 }
 
 #[tokio::test]
@@ -194,12 +205,24 @@ async fn unknown_and_deleted_channels_hurt_nobody_and_leave_no_nonce() {
     assert_eq!(
         done,
         [
-            Appended::Fresh { seq: 1, ev: 1 },
+            Appended::Fresh {
+                seq: 1,
+                ev: 1,
+                expires_at: None
+            },
             Appended::UnknownChannel,
-            Appended::Fresh { seq: 1, ev: 1 },
+            Appended::Fresh {
+                seq: 1,
+                ev: 1,
+                expires_at: None
+            },
             Appended::UnknownChannel,
             Appended::UnknownChannel,
-            Appended::Fresh { seq: 2, ev: 2 },
+            Appended::Fresh {
+                seq: 2,
+                ev: 2,
+                expires_at: None
+            },
         ]
     );
     assert_eq!((w.number(MESSAGES).await, w.number(NONCES).await), (3, 2));
@@ -209,7 +232,14 @@ async fn unknown_and_deleted_channels_hurt_nobody_and_leave_no_nonce() {
         .await
         .unwrap();
     let again = log.append(&[w.row(at(99), ANA, Some("b"))]).await;
-    assert_eq!(again, [Appended::Fresh { seq: 1, ev: 1 }]);
+    assert_eq!(
+        again,
+        [Appended::Fresh {
+            seq: 1,
+            ev: 1,
+            expires_at: None
+        }]
+    );
 }
 
 #[tokio::test]
@@ -245,7 +275,11 @@ async fn one_nonce_twice_in_a_batch_is_one_message() {
     assert_eq!(
         done,
         [
-            Appended::Fresh { seq: 1, ev: 1 },
+            Appended::Fresh {
+                seq: 1,
+                ev: 1,
+                expires_at: None
+            },
             Appended::Replay(batch[0].id)
         ]
     );

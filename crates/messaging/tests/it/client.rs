@@ -20,6 +20,10 @@ pub(crate) struct Client {
     pub(crate) messages: BTreeMap<MessageId, Value>,
     /// When the newest pin came.
     pub(crate) last_pin: Value,
+    /// How long messages stay.
+    pub(crate) ttl: Value,
+    /// Whether it was told to fetch anew, which it does with messages alone here.
+    pub(crate) was_reset: bool,
 }
 
 impl Client {
@@ -33,6 +37,10 @@ impl Client {
                 self.last = self.last.max(Some(id));
                 if let (None, Some(known)) = (d.get("reactions"), self.messages.get(&id)) {
                     d["reactions"] = known["reactions"].clone();
+                    if d.get("poll").is_some() {
+                        let counts = known["poll"]["results"]["answer_counts"].clone();
+                        d["poll"]["results"]["answer_counts"] = counts;
+                    }
                 }
                 self.messages.insert(id, d);
             }
@@ -41,6 +49,7 @@ impl Client {
                     self.messages.remove(&id.as_str().unwrap().parse().unwrap());
                 }
             }
+            "MESSAGE_TTL_UPDATE" => self.ttl = d["message_ttl"].clone(),
             "CHANNEL_PINS_UPDATE" => self.last_pin = d["last_pin_timestamp"].clone(),
             _ if name.starts_with("MESSAGE_REACTION_") => {
                 let message = self.messages.get_mut(&named(&d, "message_id").unwrap());
@@ -49,6 +58,11 @@ impl Client {
                     name,
                     &d,
                 );
+            }
+            _ if name.starts_with("MESSAGE_POLL_VOTE_") => {
+                let message = self.messages.get_mut(&named(&d, "message_id").unwrap());
+                let results = &mut message.unwrap()["poll"]["results"]["answer_counts"];
+                vote(results.as_array_mut().unwrap(), name, &d);
             }
             other => panic!("no client knows what to do with {other}"),
         }
@@ -72,6 +86,7 @@ impl Client {
                 self.ev = *ev;
             }
             Synced::Reset { ev, .. } => {
+                self.was_reset = true;
                 self.messages = fresh(w).await;
                 self.last = self.messages.keys().next_back().copied();
                 self.ev = *ev;
@@ -110,6 +125,22 @@ fn react(reactions: &mut Vec<Value>, name: &str, d: &Value) {
     }
 }
 
+/// What she makes of an event about votes.
+fn vote(counts: &mut Vec<Value>, name: &str, d: &Value) {
+    let step = if name.ends_with("_ADD") { 1 } else { -1 };
+    let at = counts.iter().position(|one| one["id"] == d["answer_id"]);
+    let at = at.unwrap_or_else(|| {
+        counts.push(json!({"id": d["answer_id"], "count": 0, "me_voted": false}));
+        counts.len() - 1
+    });
+    counts[at]["count"] = json!(counts[at]["count"].as_i64().unwrap() + step);
+    if d["user_id"] == json!(BORA) {
+        counts[at]["me_voted"] = json!(step == 1);
+    }
+    counts.retain(|one| one["count"] != json!(0));
+    counts.sort_by_key(|one| one["id"].as_i64().unwrap());
+}
+
 /// Leaves out what events carry besides the message, and the answered message, which clients have
 /// by itself.
 fn bare(message: &mut Value) {
@@ -141,8 +172,12 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
     let mut all: Vec<MessageId> = Vec::new();
     // Bora's reactions, as she sees them.
     let mut given: Vec<(MessageId, &str)> = Vec::new();
+    let mut polls: Vec<MessageId> = Vec::new();
     for (id, message) in fresh(w).await {
         all.push(id);
+        if message["poll"]["results"]["is_finalized"] == json!(false) {
+            polls.push(id);
+        }
         for reaction in message["reactions"].as_array().unwrap() {
             if reaction["me"] == json!(true) {
                 let is_given = |emoji: &&&str| reaction["emoji"]["name"] == json!(**emoji);
@@ -157,7 +192,12 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
         0 => {
             let reply = dice.pick(&all).filter(|_| step.is_multiple_of(3));
             let reply = reply.map(|id| json!({"message_id": id}));
-            let body = json!({"content": format!("m{step}"), "message_reference": reply});
+            let mut body = json!({"content": format!("m{step}"), "message_reference": reply});
+            if step.is_multiple_of(4) {
+                let answer = |text: &str| json!({"poll_media": {"text": text}});
+                body["poll"] = json!({"question": {"text": "?"}, "duration": 1,
+                    "answers": [answer("a"), answer("b")], "allow_multiselect": true});
+            }
             let new = serde_json::from_value::<messaging::SendMessage>(body).unwrap();
             let new = new.check(None).unwrap();
             w.messaging.send_message(&caller, ROOM, new).await.unwrap();
@@ -168,7 +208,9 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
             let edit = serde_json::from_value::<messaging::EditMessage>(body).unwrap();
             let edit = edit.check().unwrap();
             let done = w.messaging.edit_message(&caller, ROOM, id, edit).await;
-            assert!(matches!(done, Ok(_) | Err(messaging::Error::SystemMessage)));
+            // Not a notice, not a poll.
+            assert!(done.is_ok() || !matches!(done, Err(messaging::Error::NotAuthor)));
+            w.messaging.end_due_polls().await.unwrap();
         }
         2 => {
             let Some(id) = dice.pick(&own) else { return };
@@ -218,6 +260,20 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
                 done.await,
                 Ok(()) | Err(messaging::Error::WrongCount)
             ));
+        }
+        9 | 10 => {
+            let Some(id) = dice.pick(&polls) else { return };
+            let answers = dice.pick(&[&[1][..], &[2], &[1, 2], &[]]).unwrap();
+            let done = w.messaging.vote(&caller, (ROOM, id), answers.to_vec());
+            assert!(matches!(
+                done.await,
+                Ok(()) | Err(messaging::Error::PollOver)
+            ));
+        }
+        11 => {
+            let seconds = [0, 60, 3_600][dice.roll(3)];
+            let set = w.messaging.set_message_ttl(&caller, ROOM, seconds).await;
+            set.unwrap();
         }
         other => panic!("changes of kind {other} need a step here"),
     }

@@ -21,6 +21,10 @@ mod dice;
 #[cfg(test)]
 mod direct;
 #[cfg(test)]
+mod disappearing;
+#[cfg(test)]
+mod drafts;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod many;
@@ -33,6 +37,10 @@ mod personal_data;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod polls;
+#[cfg(test)]
+mod previews;
+#[cfg(test)]
 mod reactions;
 #[cfg(test)]
 mod reading;
@@ -42,6 +50,8 @@ mod receipts;
 mod recovery;
 #[cfg(test)]
 mod rights;
+#[cfg(test)]
+mod scheduled;
 #[cfg(test)]
 mod sending;
 #[cfg(test)]

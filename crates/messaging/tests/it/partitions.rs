@@ -130,7 +130,14 @@ async fn a_message_without_a_partition_is_kept_and_reported() {
     let done = log
         .append(&[w.row(kernel::ChannelId::new(1), ANA, Some("n"))])
         .await;
-    assert_eq!(done, [Appended::Fresh { seq: 1, ev: 1 }]);
+    assert_eq!(
+        done,
+        [Appended::Fresh {
+            seq: 1,
+            ev: 1,
+            expires_at: None
+        }]
+    );
     w.clock.set("2026-11-20T07:00:00Z".parse().unwrap());
     assert!(
         w.messaging
@@ -140,7 +147,7 @@ async fn a_message_without_a_partition_is_kept_and_reported() {
             .ends_with("strays 2")
     );
     let module = messaging::module(w.messaging.clone());
-    assert_eq!(module.jobs.len(), 1);
+    assert_eq!(module.jobs.len(), 6);
     let status = (module.jobs[0].run)().await.unwrap();
     assert!(status.ends_with("strays 2"), "{status}");
 }

@@ -18,6 +18,7 @@ const FILL: &str = "
     INSERT INTO messaging.message_nonces (author_id, channel_id, nonce, day, message_id)
     VALUES (7777777001, 20, 'n', '2001-01-01', 5);
     INSERT INTO messaging.revisions (channel_id, message_id, ev, content, replaced_at) VALUES (20, 5, 1, 'Ayşe said', now());
+    INSERT INTO messaging.link_previews (channel_id, message_id, links, due_at) VALUES (20, 5, '{https://ayse.example/Ayşe}', now());
     INSERT INTO messaging.reactions (channel_id, message_id, emoji, user_id) VALUES (20, 5, 'x', 7777777001);
     INSERT INTO messaging.pins (channel_id, message_id, pinned_by, pinned_at) VALUES (20, 5, 7777777001, now());
     INSERT INTO messaging.drafts (user_id, channel_id, content, updated_at) VALUES (7777777001, 20, 'I am Ayşe', now());

@@ -12,7 +12,7 @@ use infra::limiter::LocalLimiter;
 use jiff::Timestamp;
 use kernel::perm::Chat;
 use kernel::{ChannelId, CommunityId, Ids, ManualClock, MessageId, UserId, WorkerSlot};
-use messaging::log::{Marks, NewRow};
+use messaging::log::{Later, Marks, NewRow};
 use messaging::{Deps, Messaging, Settings};
 use runtime::Lifecycle;
 use serde_json::{Value, json};
@@ -239,6 +239,7 @@ impl World {
             body: None,
             expires_at: None,
             marks: Marks::default(),
+            later: Later::default(),
         }
     }
 }

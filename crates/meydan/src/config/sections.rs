@@ -350,6 +350,9 @@ settings! {
         queue: usize = "4096", in "16" => "65536";
         /// Messages in one transaction.
         batch: usize = "512", in "1" => "4096";
+        /// Whether the node looks at pages that messages link to, and shows what they say of
+        /// themselves. It calls public addresses over https, and those of `outbound.allow`.
+        link_previews: bool = "true";
     }
 }
 

@@ -149,6 +149,8 @@ pub fn message(id: MessageId, channel: ChannelId, author: User) -> Message {
         embeds: Vec::new(),
         components: Vec::new(),
         reactions: Some(Vec::new()),
+        expires_at: None,
+        poll: None,
         message_snapshots: None,
         pinned: false,
         kind: 0,
@@ -210,6 +212,7 @@ impl Messaging for FakeMessaging {
         Ok(Inbox {
             channels,
             read_states,
+            drafts: Vec::new(),
         })
     }
 
