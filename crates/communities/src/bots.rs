@@ -86,6 +86,7 @@ impl Communities {
             class: crate::members::class_of(change, &role_ids).await?,
             flags: 0,
             timeout_until: None,
+            quarantined_roles: None,
             joined_at: change.at,
             role_ids,
         };

@@ -144,7 +144,7 @@ pub(crate) fn access(row: AccessRow, user: UserId, at: jiff::Timestamp) -> Chann
         owner: row.owner_id == user,
         everyone: stored(row.everyone, row.everyone_trade),
         roles: &roles,
-        timed_out: row.timeout_until.is_some_and(|until| until > at),
+        timed_out: row.quarantined || row.timeout_until.is_some_and(|until| until > at),
     };
     let here = evaluate(&standing, &overwrites);
     ChannelAccess {

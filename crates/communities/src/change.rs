@@ -55,6 +55,17 @@ pub(crate) enum Action {
     EmojiCreate,
     EmojiUpdate,
     EmojiDelete,
+    AutomodRuleCreate,
+    AutomodRuleUpdate,
+    AutomodRuleDelete,
+    AutomodBlock,
+    AutomodAlert,
+    AutomodTimeout,
+    AutomodQuarantine,
+    // Ours.
+    RaidDetected,
+    ReportDecide,
+    ReportAppeal,
 }
 
 impl Action {
@@ -82,6 +93,16 @@ impl Action {
             Action::EmojiCreate => 60,
             Action::EmojiUpdate => 61,
             Action::EmojiDelete => 62,
+            Action::AutomodRuleCreate => 140,
+            Action::AutomodRuleUpdate => 141,
+            Action::AutomodRuleDelete => 142,
+            Action::AutomodBlock => 143,
+            Action::AutomodAlert => 144,
+            Action::AutomodTimeout => 145,
+            Action::AutomodQuarantine => 146,
+            Action::RaidDetected => 1_000,
+            Action::ReportDecide => 1_001,
+            Action::ReportAppeal => 1_002,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::events::{self, CommunityGonePayload, Told, intent};
 use crate::model::{
     ChannelRow, CommunityRow, CommunitySettings, OverwriteRow, RoleRow, changes, guild_object,
 };
+use crate::raids::RaidProtection;
 use crate::requests::{CreateCommunity, TransferOwnership, UpdateCommunity};
 use crate::sql::communities::NewCommunityRows;
 use crate::sql::{channels, communities, emojis, roles};
@@ -312,16 +313,20 @@ impl Communities {
             change.raise_epoch()?;
         }
         check_channels(&change, &patch).await?;
+        let old = CommunitySettings::of(&change.community);
         apply(&mut change.community, patch);
         let after = guild_object(&change.community, &change.rights.roles, &emojis);
-        if after == before {
+        // Not all settings are shown.
+        let new = CommunitySettings::of(&change.community);
+        if after == before && old == new {
             change.drop_all().await?;
             return Ok(after);
         }
         check_public(&change)?;
         communities::update_community(&change.tx, &change.community).await?;
         discovery::relist(&change).await?;
-        change.audit(Action::CommunityUpdate, id, changes(&before, &after))?;
+        let list = changes(&noted(&before, &old), &noted(&after, &new));
+        change.audit(Action::CommunityUpdate, id, list)?;
         change.tell(Told::all("GUILD_UPDATE", intent::GUILDS), &after)?;
         change.event(events::COMMUNITY_UPDATED, json!({ "community_id": id }))?;
         change.finish().await?;
@@ -371,6 +376,21 @@ impl Communities {
     }
 }
 
+/// A community with what only moderators see of it, for the audit log.
+#[derive(Serialize)]
+struct Noted<'a> {
+    #[serde(flatten)]
+    guild: &'a Guild,
+    raid_protection: Option<RaidProtection>,
+}
+
+fn noted<'a>(guild: &'a Guild, settings: &CommunitySettings) -> Noted<'a> {
+    Noted {
+        guild,
+        raid_protection: settings.raid_protection,
+    }
+}
+
 /// Nobody joins what says nothing about itself.
 fn check_public(change: &Change<'_>) -> Result<()> {
     let settings = CommunitySettings::of(&change.community);
@@ -416,6 +436,7 @@ fn apply(row: &mut CommunityRow, patch: UpdateCommunity) {
     }
     settings.discoverable = patch.discoverable.unwrap_or(settings.discoverable);
     settings.tags = patch.tags.unwrap_or(settings.tags);
+    settings.raid_protection = patch.raid_protection.unwrap_or(settings.raid_protection);
     for (slot, value) in [
         (&mut settings.verification_level, patch.verification_level),
         (

@@ -24,6 +24,30 @@ pub enum Error {
     /// No such invite, or it is used up or expired.
     #[error("find an invite")]
     UnknownInvite,
+    /// No such rule of automatic moderation.
+    #[error("find a rule of automatic moderation")]
+    UnknownRule,
+    /// The community has as many rules as it may have.
+    #[error("have more rules of automatic moderation than {0}")]
+    TooManyRules(usize),
+    /// A rule refuses the message; perhaps with words of its own.
+    #[error("say what a rule of automatic moderation refuses")]
+    Blocked(Option<String>),
+    /// The author is not known well enough yet.
+    #[error("write without {0:?}")]
+    NotVerified(crate::judge::Lacking),
+    /// Nobody can join for now.
+    #[error("join while joins are paused")]
+    JoinsPaused,
+    /// A member in quarantine has no roles.
+    #[error("change roles of a member in quarantine")]
+    Quarantined,
+    /// No such report, or it is not the caller's business.
+    #[error("find a report")]
+    UnknownReport,
+    /// The report was decided, or appealed, before.
+    #[error("decide a report again")]
+    ReportDecided,
     /// No such template.
     #[error("find a template")]
     UnknownTemplate,
@@ -129,6 +153,30 @@ kernel::error_rows! {
     INVITE_UNKNOWN, NotFound, 10006,
         "this invite does not exist, is used up or has expired; ask for a new one",
         "bu davet yok, hakkı dolmuş ya da süresi geçmiş; yeni bir davet isteyin";
+    AUTOMOD_RULE_UNKNOWN, NotFound, 10900,
+        "no such rule of automatic moderation",
+        "böyle bir otomatik denetim kuralı yok";
+    AUTOMOD_RULES_MAX, Invalid, 30900,
+        "the community has as many rules of automatic moderation as it may have; delete one first",
+        "topluluk en çok otomatik denetim kuralı sayısına ulaştı; önce birini silin";
+    MESSAGE_BLOCKED, Invalid, 200000,
+        "a rule of this community does not allow this message",
+        "bu topluluğun bir kuralı bu iletiye izin vermiyor";
+    VERIFICATION_NEEDED, Forbidden, 40002,
+        "you cannot write in this community yet; see `lacking`: confirm your e-mail address or phone number, or wait some minutes",
+        "bu toplulukta henüz yazamazsınız; `lacking` alanına bakın: e-posta adresinizi ya da telefonunuzu doğrulayın veya birkaç dakika bekleyin";
+    JOINS_PAUSED, Forbidden, 40900,
+        "nobody can join this community for now; try again later",
+        "bu topluluğa şimdilik kimse katılamıyor; daha sonra yeniden deneyin";
+    MEMBER_QUARANTINED, Invalid, 50900,
+        "a member in quarantine has no roles; end the quarantine first",
+        "karantinadaki bir üyenin rolü olmaz; önce karantinayı bitirin";
+    REPORT_UNKNOWN, NotFound, 10901,
+        "no such report",
+        "böyle bir bildirim yok";
+    REPORT_DECIDED, Conflict, 40901,
+        "the report stands where this cannot be done: it was decided or appealed already, or not decided yet",
+        "bildirim bunun yapılamayacağı bir durumda: zaten karara bağlandı, itiraz edildi ya da henüz karar verilmedi";
     TEMPLATE_UNKNOWN, NotFound, 10057,
         "no such template",
         "böyle bir şablon yok";
@@ -206,6 +254,14 @@ impl Error {
             Error::UnknownMember => &MEMBER_UNKNOWN,
             Error::UnknownUser => &COMMUNITY_USER_UNKNOWN,
             Error::UnknownInvite => &INVITE_UNKNOWN,
+            Error::UnknownRule => &AUTOMOD_RULE_UNKNOWN,
+            Error::TooManyRules(_) => &AUTOMOD_RULES_MAX,
+            Error::Blocked(_) => &MESSAGE_BLOCKED,
+            Error::NotVerified(_) => &VERIFICATION_NEEDED,
+            Error::JoinsPaused => &JOINS_PAUSED,
+            Error::Quarantined => &MEMBER_QUARANTINED,
+            Error::UnknownReport => &REPORT_UNKNOWN,
+            Error::ReportDecided => &REPORT_DECIDED,
             Error::UnknownTemplate => &TEMPLATE_UNKNOWN,
             Error::TooManyTemplates(_) => &TEMPLATES_MAX,
             Error::UnknownEmoji => &EMOJI_UNKNOWN,
@@ -243,6 +299,8 @@ impl From<Error> for Failure {
             Error::Id(error) => error.into(),
             Error::Called(failure) => failure,
             Error::Invalid(fields) => row.fail().fields(fields),
+            Error::Blocked(Some(text)) => row.fail().extra("custom_message", text),
+            Error::NotVerified(lacking) => row.fail().extra("lacking", lacking.word()),
             other => row.fail().because(other),
         }
     }

@@ -41,6 +41,10 @@ pub const ACCESS_CHANGED: &str = "communities.access_changed.v1";
 /// Nothing is left of a user here but an id. The key is the user.
 pub const USER_ERASED: &str = "communities.user_erased.v1";
 
+/// A rule of automatic moderation wants moderators to be told in a channel.
+/// `{community_id, alert_channel_id, channel_id, user_id, rule_id, rule_name, content}`
+pub const AUTOMOD_ALERTED: &str = "communities.automod_alerted.v1";
+
 /// All of them.
 pub const EVENTS: &[&str] = &[
     COMMUNITY_CREATED,
@@ -56,6 +60,7 @@ pub const EVENTS: &[&str] = &[
     MEMBER_UPDATED,
     MEMBER_LEFT,
     ACCESS_CHANGED,
+    AUTOMOD_ALERTED,
     USER_ERASED,
 ];
 
@@ -66,6 +71,8 @@ pub(crate) mod intent {
     pub(crate) const MODERATION: u8 = 2;
     pub(crate) const EXPRESSIONS: u8 = 3;
     pub(crate) const INVITES: u8 = 6;
+    pub(crate) const AUTOMOD_RULES: u8 = 20;
+    pub(crate) const AUTOMOD_ACTIONS: u8 = 21;
 }
 
 /// Whom a gateway event is for.

@@ -1,6 +1,7 @@
 //! The routes of communities, in the chat dialect.
 
 mod audit_log;
+mod automod;
 mod bans;
 mod channels;
 mod communities;
@@ -12,7 +13,9 @@ mod invites;
 mod members;
 mod moderation;
 mod public;
+mod reports;
 mod roles;
+mod safety;
 mod statistics;
 mod templates;
 mod templating;
@@ -28,8 +31,8 @@ use web_kit::{Doc, Routes, Table};
 use crate::error::{
     COMMUNITIES_MAX, COMMUNITY_CHANNEL_KIND, COMMUNITY_CHANNEL_UNKNOWN, COMMUNITY_CHANNELS_MAX,
     COMMUNITY_OWNER_ONLY, COMMUNITY_PEOPLE_ONLY, COMMUNITY_PERMISSION_MISSING, COMMUNITY_UNKNOWN,
-    COMMUNITY_USER_UNKNOWN, MEMBER_UNKNOWN, OVERWRITE_UNKNOWN, OWNER_CANNOT_LEAVE,
-    PERMISSION_NOT_HELD, ROLE_FIXED, ROLE_HIERARCHY, ROLE_UNKNOWN, ROLES_MAX,
+    COMMUNITY_USER_UNKNOWN, MEMBER_QUARANTINED, MEMBER_UNKNOWN, OVERWRITE_UNKNOWN,
+    OWNER_CANNOT_LEAVE, PERMISSION_NOT_HELD, ROLE_FIXED, ROLE_HIERARCHY, ROLE_UNKNOWN, ROLES_MAX,
 };
 use crate::requests::{
     CreateChannel, CreateCommunity, MoveRole, PutOverwrite, RoleRequest, TransferOwnership,
@@ -49,12 +52,14 @@ type Build = Routes<Arc<Communities>>;
 pub fn table(this: Arc<Communities>) -> Table {
     let routes = Table::new(STATE, this);
     let routes = community_routes(routes);
+    let routes = own_routes(routes);
     let routes = channel_routes(routes);
     let routes = overwrite_routes(routes);
     let routes = role_routes(routes);
     let routes = member_routes(routes);
     let routes = member_change_routes(routes);
     let routes = moderation::routes(routes);
+    let routes = safety::routes(routes);
     let routes = expressions::routes(routes);
     let routes = templating::routes(routes);
     public::routes(routes).build()
@@ -118,6 +123,11 @@ fn community_routes(routes: Build) -> Build {
                     &COMMUNITY_USER_UNKNOWN,
                 ]),
         )
+}
+
+fn own_routes(routes: Build) -> Build {
+    use communities as at;
+    routes
         .get(
             "/api/v10/users/@me/guilds",
             at::list_own_communities,
@@ -340,6 +350,7 @@ fn member_change_routes(routes: Build) -> Build {
             &ROLE_HIERARCHY,
             &ROLE_UNKNOWN,
             &ROLE_FIXED,
+            &MEMBER_QUARANTINED,
         ])
     };
     let update = |summary| {

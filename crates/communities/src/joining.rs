@@ -6,6 +6,7 @@ use crate::Communities;
 use crate::change::{Change, Reason};
 use crate::error::{Error, Result};
 use crate::model::MemberRow;
+use crate::raids;
 use crate::sql::{bans, discovery, invites};
 
 /// By what somebody comes in.
@@ -69,6 +70,7 @@ impl Communities {
         if bans::find_ban(&change.tx, id, caller.user).await?.is_some() {
             return Err(Error::Banned);
         }
+        raids::check_open(&change)?;
         door.pass(&change).await?;
         let member = MemberRow {
             community_id: id,
@@ -77,10 +79,12 @@ impl Communities {
             class: 0,
             flags: 0,
             timeout_until: None,
+            quarantined_roles: None,
             joined_at: change.at,
             role_ids: Vec::new(),
         };
         crate::members::insert(&mut change, &member, &user).await?;
+        raids::watch(&mut change).await?;
         let count = change.community.member_count;
         change.finish().await?;
         Ok(Some(count))

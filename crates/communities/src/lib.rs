@@ -18,6 +18,10 @@
 //!    renames or silences a member who is not below them. Giving a role asks only where the role
 //!    stands; an overwrite that takes rights asks where its target stands.
 //! 7. No other context is called inside a transaction.
+//! 8. A rule of automatic moderation counts from the commit that made it: whoever judges compares the
+//!    number of the last change. What it does is in the audit log. Spam is counted per process.
+//! 9. A member in quarantine has no roles and can only read; the roles are kept for the end of it.
+//! 10. An image is in the store as long as an emoji names it, and not much longer.
 //!
 //! Events out: [`EVENTS`], keyed by community. Events in: `messaging.message_created.v1` and
 //! our own of members, for statistics and for who is active; `applications.webhook_{created,updated,deleted}.v1`, for the audit log;
@@ -27,6 +31,7 @@
 
 mod activity;
 mod audit_log;
+mod automod;
 mod bans;
 mod bots;
 mod calls;
@@ -43,12 +48,16 @@ mod images;
 mod invites;
 mod jobs;
 mod joining;
+mod judge;
 mod members;
 mod model;
 mod overwrites;
 mod personal_data;
 mod prune;
 mod publish;
+mod quarantine;
+mod raids;
+mod reports;
 mod requests;
 mod rights;
 mod roles;
@@ -77,12 +86,16 @@ pub use error::{ERRORS, Error, Result};
 pub use events::EVENTS;
 pub use http::table;
 pub use invites::{Invite, InviteChannel, InviteGuild, InviteUse, Joined};
+pub use judge::Lacking;
 pub use prune::Pruned;
+pub use raids::{Incidents, RaidAction, RaidProtection};
+pub use reports::{Report, ReportState};
 pub use requests::{
-    BulkBanRequest, CreateChannel, CreateCommunity, CreateEmoji, CreateInvite, CreateTemplate,
-    DefaultReactionRequest, ForumTagRequest, MoveRole, OverwriteRequest, PruneRequest,
-    PutOverwrite, RoleColours, RoleRequest, ThreadsRequest, TransferOwnership, UpdateChannel,
-    UpdateCommunity, UpdateEmoji, UpdateMember, UpdateTemplate,
+    AppealReport, AutomodRuleRequest, BulkBanRequest, CreateChannel, CreateCommunity, CreateEmoji,
+    CreateInvite, CreateTemplate, DecideReport, DefaultReactionRequest, ForumTagRequest,
+    IncidentActions, MoveRole, OverwriteRequest, PruneRequest, PutOverwrite, RoleColours,
+    RoleRequest, ThreadsRequest, TransferOwnership, UpdateChannel, UpdateCommunity, UpdateEmoji,
+    UpdateMember, UpdateTemplate,
 };
 
 pub use statistics::{Statistics, StatisticsDay, StatisticsWeek};
@@ -129,6 +142,18 @@ pub const MIGRATIONS: db::Migrations = db::Migrations {
             "V0007__statistics",
             include_str!("../migrations/V0007__statistics.sql"),
         ),
+        (
+            "V0008__moderation",
+            include_str!("../migrations/V0008__moderation.sql"),
+        ),
+        (
+            "V0009__members_joined",
+            include_str!("../migrations/V0009__members_joined.sql"),
+        ),
+        (
+            "V0010__reports_once",
+            include_str!("../migrations/V0010__reports_once.sql"),
+        ),
     ],
 };
 
@@ -147,6 +172,8 @@ pub struct Limits {
     pub emojis: usize,
     /// Templates of a community.
     pub templates: usize,
+    /// Rules of automatic moderation of a community.
+    pub automod_rules: usize,
 }
 
 impl Default for Limits {
@@ -158,6 +185,7 @@ impl Default for Limits {
             invites: 1_000,
             emojis: 250,
             templates: 10,
+            automod_rules: 20,
         }
     }
 }
@@ -192,6 +220,7 @@ pub struct Communities {
     pub(crate) identity: Arc<dyn Identity>,
     pub(crate) limits: Limits,
     pub(crate) publisher: Arc<Publisher>,
+    pub(crate) judge: judge::Judge,
 }
 
 /// Puts the context together.
@@ -205,6 +234,7 @@ pub fn build(deps: Deps) -> Arc<Communities> {
         identity: deps.identity,
         limits: deps.limits,
         publisher: Publisher::new(deps.fanout),
+        judge: judge::Judge::new(),
     })
 }
 

@@ -14,6 +14,7 @@ use crate::change::{Action, Change, Reason};
 use crate::error::{Error, Result};
 use crate::events::{self, MemberPayload, Told, UserPayload, intent};
 use crate::model::{MemberRow, changes};
+use crate::quarantine;
 use crate::requests::UpdateMember;
 use crate::rights::Rights;
 use crate::sql::{channels, members, roles};
@@ -169,7 +170,13 @@ impl Communities {
             // A moment that has passed is the end of a time-out.
             after.timeout_until = until.filter(|until| *until > change.at);
         }
+        match patch.quarantined {
+            Some(true) => quarantine::begin(&change, &mut after)?,
+            Some(false) => quarantine::end(&change, &mut after)?,
+            None => {}
+        }
         if let Some(roles) = patch.roles {
+            check_free(&after)?;
             check_roles(&change, &before.role_ids, &roles)?;
             after.role_ids = roles;
         }
@@ -221,6 +228,7 @@ impl Communities {
         let mut change = Change::begin(self, caller.user, community, reason).await?;
         change.require(Chat::MANAGE_ROLES)?;
         let before = change.member(user).await?;
+        check_free(&before)?;
         let mut after = before.clone();
         let role = match wanted {
             Roles::With(role) => {
@@ -259,6 +267,14 @@ impl Communities {
         remove(&mut change, &member, &card, "kicked").await?;
         change.audit(Action::MemberKick, user, None)?;
         change.finish().await
+    }
+}
+
+/// A member in quarantine has no roles until it ends.
+fn check_free(member: &MemberRow) -> Result<()> {
+    match member.quarantined_roles {
+        Some(_) => Err(Error::Quarantined),
+        None => Ok(()),
     }
 }
 
@@ -323,7 +339,13 @@ pub(crate) async fn write(
         roles::delete_empty_classes(&change.tx, change.community.id, &[before.class]).await?;
         tell_class(change, user, after.class);
     }
-    let shown = |row: &MemberRow| json!({ "nick": row.nick, "communication_disabled_until": row.timeout_until });
+    let shown = |row: &MemberRow| {
+        json!({
+            "nick": row.nick,
+            "communication_disabled_until": row.timeout_until,
+            "quarantined": row.quarantined_roles.is_some(),
+        })
+    };
     if let Some(list) = changes(&shown(before), &shown(after)) {
         change.audit(Action::MemberUpdate, user, Some(list))?;
     }

@@ -11,6 +11,7 @@ use kernel::{AnyId, ChannelId, CommunityId, RoleId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::raids::RaidProtection;
 use crate::sql::emojis::EmojiRow;
 
 /// Role flag: shown apart in the member list.
@@ -19,6 +20,9 @@ pub(crate) const ROLE_HOIST: i32 = 1;
 pub(crate) const ROLE_MENTIONABLE: i32 = 2;
 /// Role flag: belongs to an application.
 pub(crate) const ROLE_MANAGED: i32 = 4;
+
+/// Member flag of the dialect: in quarantine.
+pub(crate) const MEMBER_QUARANTINED: i32 = 1 << 7;
 
 /// A community and its counters.
 #[derive(Debug, Clone, FromRow)]
@@ -50,6 +54,10 @@ pub(crate) struct CommunitySettings {
     pub(crate) afk_timeout: i32,
     pub(crate) discoverable: bool,
     pub(crate) tags: Vec<String>,
+    pub(crate) raid_protection: Option<RaidProtection>,
+    pub(crate) invites_disabled_until: Option<Timestamp>,
+    pub(crate) raid_detected_at: Option<Timestamp>,
+    pub(crate) verification_raised_until: Option<Timestamp>,
 }
 
 impl Default for CommunitySettings {
@@ -67,6 +75,10 @@ impl Default for CommunitySettings {
             afk_timeout: 300,
             discoverable: false,
             tags: Vec::new(),
+            raid_protection: None,
+            invites_disabled_until: None,
+            raid_detected_at: None,
+            verification_raised_until: None,
         }
     }
 }
@@ -242,13 +254,23 @@ pub(crate) struct MemberRow {
     pub(crate) flags: i32,
     pub(crate) timeout_until: Option<Timestamp>,
     pub(crate) joined_at: Timestamp,
+    /// The roles a member in quarantine gets back.
+    pub(crate) quarantined_roles: Option<Vec<RoleId>>,
     pub(crate) role_ids: Vec<RoleId>,
 }
 
 impl MemberRow {
-    /// Whether a time-out runs at `at`.
+    /// Whether a time-out runs at `at`, or one without an end: quarantine.
     pub(crate) fn is_timed_out(&self, at: Timestamp) -> bool {
-        self.timeout_until.is_some_and(|until| until > at)
+        self.quarantined_roles.is_some() || self.timeout_until.is_some_and(|until| until > at)
+    }
+
+    /// The dialect's flags.
+    fn shown_flags(&self) -> i32 {
+        match self.quarantined_roles {
+            Some(_) => self.flags | MEMBER_QUARANTINED,
+            None => self.flags,
+        }
     }
 
     /// In the dialect's form.
@@ -259,7 +281,7 @@ impl MemberRow {
             roles: self.role_ids.clone(),
             joined_at: self.joined_at,
             communication_disabled_until: self.timeout_until,
-            flags: self.flags,
+            flags: self.shown_flags(),
             mute: false,
             deaf: false,
         }
@@ -306,6 +328,7 @@ pub(crate) fn channel_object(row: &ChannelRow, overwrites: &[OverwriteRow]) -> C
 /// A community in the dialect's form. `roles` are its own, everyone first, and `emojis` too.
 pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow], emojis: &[EmojiRow]) -> Guild {
     let settings = CommunitySettings::of(row);
+    let incidents_data = settings.incidents();
     Guild {
         id: row.id,
         name: row.name.clone(),
@@ -327,6 +350,7 @@ pub(crate) fn guild_object(row: &CommunityRow, roles: &[RoleRow], emojis: &[Emoj
         system_channel_id: settings.system_channel_id,
         system_channel_flags: settings.system_channel_flags,
         rules_channel_id: settings.rules_channel_id,
+        incidents_data,
         description: settings.description,
         tags: settings.tags,
     }

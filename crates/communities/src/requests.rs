@@ -2,9 +2,11 @@
 //!
 //! Unknown fields are ignored: stock libraries send more than anybody reads.
 
+mod automod;
 mod channels;
 mod emojis;
 mod members;
+mod safety;
 mod templates;
 mod threads;
 
@@ -12,6 +14,8 @@ use kernel::{ChannelId, Check, UserId};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
+pub use automod::AutomodRuleRequest;
+pub(crate) use automod::checked_trigger;
 pub(crate) use channels::MAX_OVERWRITES;
 pub use channels::{CreateChannel, OverwriteRequest, PutOverwrite, UpdateChannel};
 pub use emojis::{CreateEmoji, UpdateEmoji};
@@ -19,10 +23,12 @@ pub use members::{
     BulkBanRequest, CreateInvite, MoveRole, PruneRequest, RoleColours, RoleRequest, UpdateMember,
 };
 pub(crate) use members::{PruneRules, checked_moves};
+pub use safety::{AppealReport, DecideReport, IncidentActions};
 pub use templates::{CreateTemplate, UpdateTemplate};
 pub use threads::{DefaultReactionRequest, ForumTagRequest, ThreadsRequest};
 
 use crate::error::{Error, Result};
+use crate::raids::RaidProtection;
 
 /// Tells an absent field (`None`) from null (`Some(None)`).
 fn present<'de, D, T>(deserializer: D) -> std::result::Result<Option<Option<T>>, D::Error>
@@ -118,6 +124,10 @@ pub struct UpdateCommunity {
     /// What it is about, for whoever looks for it: at most 5, each 2 to 20 characters.
     #[schema(max_items = 5)]
     pub tags: Option<Vec<String>>,
+    /// When many joins are a raid, and what happens then; null = never.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<RaidProtection>)]
+    pub raid_protection: Option<Option<RaidProtection>>,
     /// Which system messages are off, as bits.
     #[schema(minimum = 0, maximum = 63)]
     pub system_channel_flags: Option<i32>,
@@ -149,6 +159,8 @@ impl UpdateCommunity {
                 check.range(pointer, value, 0, max);
             }
         }
+        let guard = self.raid_protection.as_ref().and_then(Option::as_ref);
+        safety::check_raid_protection(&mut check, guard);
         self.tags = self.tags.map(|tags| checked_tags(&mut check, &tags));
         if let Some(seconds) = self.afk_timeout
             && !AWAY.contains(&seconds)

@@ -179,6 +179,7 @@ mod tests {
             class: 0,
             flags: 0,
             timeout_until: None,
+            quarantined_roles: None,
             joined_at: Timestamp::UNIX_EPOCH,
             role_ids: roles.iter().map(|id| RoleId::new(*id)).collect(),
         }

@@ -4,6 +4,7 @@
 //! row ([`communities::lock_community`]), so no other statement needs one.
 
 pub(crate) mod audit;
+pub(crate) mod automod;
 pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod communities;
@@ -11,6 +12,7 @@ pub(crate) mod discovery;
 pub(crate) mod emojis;
 pub(crate) mod invites;
 pub(crate) mod members;
+pub(crate) mod reports;
 pub(crate) mod roles;
 pub(crate) mod statistics;
 pub(crate) mod templates;
@@ -30,6 +32,8 @@ pub(crate) static ALL: std::sync::LazyLock<Vec<&'static Sql>> = std::sync::LazyL
         emojis::ALL,
         audit::ALL,
         templates::ALL,
+        automod::ALL,
+        reports::ALL,
         statistics::ALL,
     ]
     .concat()

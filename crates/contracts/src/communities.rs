@@ -234,6 +234,27 @@ pub struct Emoji {
     pub available: bool,
 }
 
+/// What is done against a raid, in the dialect's form.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IncidentsData {
+    /// Until when nobody can join.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub invites_disabled_until: Option<Timestamp>,
+    /// Always null.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub dms_disabled_until: Option<Timestamp>,
+    /// When too many joined at once.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub raid_detected_at: Option<Timestamp>,
+    /// Until when more is asked of newcomers.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub verification_raised_until: Option<Timestamp>,
+}
+
 /// A community without its parts, in the dialect's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Guild {
@@ -282,6 +303,9 @@ pub struct Guild {
     /// What it is about, for whoever looks for public communities.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// What is done against a raid.
+    #[serde(default)]
+    pub incidents_data: Option<IncidentsData>,
 }
 
 /// What a session needs to show one community to one viewer.

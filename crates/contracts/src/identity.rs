@@ -63,11 +63,23 @@ impl User {
     }
 }
 
+/// What an account proved about how it is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContactProofs {
+    /// An e-mail address.
+    pub email: bool,
+    /// A phone number.
+    pub phone: bool,
+}
+
 /// Accounts, as other contexts need them.
 #[async_trait]
 pub trait Identity: Send + Sync + 'static {
     /// The public cards of `ids`; unknown ones are left out, order is not kept. At most 500.
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, Failure>;
+
+    /// What an account proved about how it is reached; nothing for unknown ones.
+    async fn contact_proofs(&self, user: UserId) -> Result<ContactProofs, Failure>;
 
     /// Makes the account of a bot. `owner` is recorded as its maker.
     async fn create_bot(&self, owner: UserId, name: &str) -> Result<User, Failure>;

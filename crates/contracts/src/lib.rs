@@ -17,6 +17,7 @@ pub mod communities;
 pub mod identity;
 pub mod media;
 pub mod messaging;
+pub mod moderation;
 pub mod privacy;
 pub mod relations;
 
@@ -25,5 +26,6 @@ pub use communities::Communities;
 pub use identity::{Auth, Credentials, Identity, ServiceTokens};
 pub use media::Media;
 pub use messaging::Messaging;
+pub use moderation::Moderation;
 pub use privacy::PersonalData;
 pub use relations::Relations;

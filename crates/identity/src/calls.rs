@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use contracts::Relations;
 use contracts::identity::{
-    Auth, Credentials, From, Identity as Calls, OtpSent, SendOtp, ServiceProof, ServiceToken,
-    ServiceTokens, SigningKey, TokenPair, User, VerifyOtp,
+    Auth, ContactProofs, Credentials, From, Identity as Calls, OtpSent, SendOtp, ServiceProof,
+    ServiceToken, ServiceTokens, SigningKey, TokenPair, User, VerifyOtp,
 };
 use contracts::relations::{Circle, Consent, Relation, Relationship, Visible};
 use jiff::Timestamp;
@@ -31,6 +31,16 @@ impl Calls for Identity {
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, Failure> {
         at_most(ids)?;
         Ok(self.chat_users(ids).await?)
+    }
+
+    async fn contact_proofs(&self, user: UserId) -> Result<ContactProofs, Failure> {
+        let account = sql::users::find(&self.db, user).await?;
+        Ok(
+            account.map_or(ContactProofs::default(), |account| ContactProofs {
+                email: account.email_verified_at.is_some(),
+                phone: account.phone_verified_at.is_some(),
+            }),
+        )
     }
 
     async fn create_bot(&self, owner: UserId, name: &str) -> Result<User, Failure> {

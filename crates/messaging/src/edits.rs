@@ -58,6 +58,11 @@ impl Messaging {
         {
             place.needs(Chat::EMBED_LINKS)?;
         }
+        if edit.content.is_some() || edit.embeds.is_some() {
+            let content = edit.content.as_deref().unwrap_or_default();
+            let embeds = edit.embeds.as_deref().unwrap_or_default();
+            self.may_say(caller, &place, content, embeds).await?;
+        }
         self.edit_in(&place, caller.user, id, edit).await
     }
 

@@ -9,6 +9,7 @@ mod pins;
 mod polls;
 mod reactions;
 mod reading;
+mod reports;
 mod sending;
 mod sync;
 
@@ -56,6 +57,7 @@ pub(crate) fn routes(messaging: Arc<Messaging>) -> Table {
     let routes = later::rows(routes);
     let routes = expiry::rows(routes);
     let routes = reading::rows(routes);
+    let routes = reports::rows(routes);
     sync::rows(routes).build()
 }
 

@@ -64,6 +64,7 @@ mod mentions;
 mod messages;
 mod metrics_table;
 mod model;
+mod moderation;
 mod personal_data;
 mod pins;
 mod places;
@@ -88,7 +89,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::identity::User;
-use contracts::{Communities, Identity, Media, Relations};
+use contracts::{Communities, Identity, Media, Moderation, Relations};
 use infra::fanout::Fanout;
 use kernel::{ChannelId, Ids, Limiter, SharedClock, UserId};
 use runtime::{Check, Consumer, Lifecycle, Module};
@@ -194,6 +195,8 @@ pub struct Deps {
     pub relations: Arc<dyn Relations>,
     /// Keeps the files of messages.
     pub media: Arc<dyn Media>,
+    /// What may be said in communities.
+    pub moderation: Arc<dyn Moderation>,
     /// Runs the writers.
     pub lifecycle: Lifecycle,
     /// When no request can come any more: the writers store what is left and end.
@@ -214,6 +217,7 @@ pub struct Messaging {
     relations: Arc<dyn Relations>,
     media: Arc<dyn Media>,
     settings: Settings,
+    moderation: Arc<dyn Moderation>,
     writers: writer::Writers,
     homes: moka::sync::Cache<ChannelId, places::Home>,
     users: moka::sync::Cache<UserId, User>,
@@ -253,6 +257,7 @@ pub fn build(deps: Deps) -> Arc<Messaging> {
         relations: deps.relations,
         media: deps.media,
         settings: deps.settings,
+        moderation: deps.moderation,
         acks: Arc::default(),
         badges: Arc::default(),
     });
@@ -283,6 +288,11 @@ pub fn module(messaging: Arc<Messaging>) -> Module {
                 name: "messaging.card_cache",
                 kinds: events::CARD_KINDS,
                 handler: Arc::new(events::CardCache(Arc::downgrade(&messaging))),
+            },
+            Consumer {
+                name: moderation::ALERTS,
+                kinds: moderation::ALERT_KINDS,
+                handler: Arc::new(moderation::Alerts(Arc::downgrade(&messaging))),
             },
         ],
         health: vec![Check::required("messaging.database", move || {

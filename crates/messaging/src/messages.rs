@@ -51,6 +51,8 @@ impl Messaging {
         if let Some(original) = self.await_turn(caller, &place, new.once.as_deref()).await? {
             return self.replay(caller.user, &place, original, &new).await;
         }
+        self.may_say(caller, &place, &new.content, &new.embeds)
+            .await?;
         new.forwarded = self.find_forwarded(caller, new.reference.as_ref()).await?;
         let answered = self
             .find_answered(caller.user, &place, new.reference.as_ref())

@@ -160,6 +160,7 @@ impl Contexts {
             communities: communities.clone(),
             relations: identity.clone(),
             media: media.clone(),
+            moderation: communities.clone(),
             lifecycle: ground.lifecycle.clone(),
             end: ground.end.clone(),
             settings: told.messaging,

@@ -8,7 +8,8 @@ use web_kit::{Doc, Policy};
 use super::{Build, discovery, invites};
 use crate::error::{
     COMMUNITIES_MAX, COMMUNITY_CHANNEL_KIND, COMMUNITY_CHANNEL_UNKNOWN, COMMUNITY_PEOPLE_ONLY,
-    COMMUNITY_PERMISSION_MISSING, COMMUNITY_UNKNOWN, INVITE_UNKNOWN, INVITES_MAX, MEMBER_BANNED,
+    COMMUNITY_PERMISSION_MISSING, COMMUNITY_UNKNOWN, INVITE_UNKNOWN, INVITES_MAX, JOINS_PAUSED,
+    MEMBER_BANNED,
 };
 use crate::requests::CreateInvite;
 use crate::{CommunityPreview, Discovered, Invite, Joined, JoinedPublic};
@@ -51,6 +52,7 @@ fn discovery_routes(routes: Build) -> Build {
                 .errors(&[
                     &COMMUNITY_UNKNOWN,
                     &MEMBER_BANNED,
+                    &JOINS_PAUSED,
                     &COMMUNITIES_MAX,
                     &COMMUNITY_PEOPLE_ONLY,
                 ]),
@@ -106,6 +108,7 @@ fn invite_routes(routes: Build) -> Build {
                 .errors(&[
                     &INVITE_UNKNOWN,
                     &MEMBER_BANNED,
+                    &JOINS_PAUSED,
                     &COMMUNITIES_MAX,
                     &COMMUNITY_PEOPLE_ONLY,
                 ]),

@@ -124,6 +124,8 @@ pub struct UpdateMember {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub communication_disabled_until: Option<Option<Timestamp>>,
+    /// Whether the member is in quarantine: without roles, reading only, until it ends.
+    pub quarantined: Option<bool>,
 }
 
 impl UpdateMember {

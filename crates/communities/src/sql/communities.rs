@@ -290,6 +290,7 @@ pub(crate) struct AccessRow {
     pub(crate) nick: Option<String>,
     pub(crate) joined_at: Timestamp,
     pub(crate) timeout_until: Option<Timestamp>,
+    pub(crate) quarantined: bool,
     pub(crate) role_ids: Vec<RoleId>,
     pub(crate) everyone: i64,
     pub(crate) everyone_trade: i64,
@@ -306,7 +307,8 @@ pub(crate) struct AccessRow {
 const LIST_ACCESS: Sql = Sql::new(
     "communities.list_access",
     "SELECT ch.id, ch.kind, ch.community_id, ch.slowmode_s, c.owner_id, c.perm_epoch,
-       m.class, m.nick, m.joined_at, m.timeout_until, k.role_ids, e.chat AS everyone,
+       m.class, m.nick, m.joined_at, m.timeout_until,
+       m.quarantined_roles IS NOT NULL AS quarantined, k.role_ids, e.chat AS everyone,
        e.trade AS everyone_trade,
        ARRAY(SELECT r.chat FROM communities.roles r
          WHERE r.id = ANY(k.role_ids) ORDER BY r.id) AS role_chats,

@@ -19,6 +19,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &INSERT_MEMBER,
     &UPDATE_MEMBER,
     &DELETE_MEMBERS,
+    &COUNT_JOINED_SINCE,
     &COUNT_INACTIVE,
     &LIST_INACTIVE,
 ];
@@ -26,7 +27,7 @@ pub(crate) const ALL: &[&Sql] = &[
 const FIND_MEMBER: Sql = Sql::new(
     "communities.find_member",
     "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
-       k.role_ids
+       m.quarantined_roles, k.role_ids
      FROM communities.members m
      JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
      WHERE m.community_id = $1 AND m.user_id = $2",
@@ -48,7 +49,7 @@ pub(crate) async fn find_member(
 const LIST_MEMBERS_OF_VIEWER: Sql = Sql::new(
     "communities.list_members_of_viewer",
     "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
-       k.role_ids
+       m.quarantined_roles, k.role_ids
      FROM communities.members m
      JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
      WHERE m.user_id = $1 AND m.community_id = ANY($2)",
@@ -71,7 +72,7 @@ pub(crate) async fn list_members_of_viewer(
 const LIST_MEMBERS_BY_IDS: Sql = Sql::new(
     "communities.list_members_by_ids",
     "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
-       k.role_ids
+       m.quarantined_roles, k.role_ids
      FROM communities.members m
      JOIN communities.communities c ON c.id = m.community_id AND c.deleted_at IS NULL
      JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
@@ -95,7 +96,7 @@ pub(crate) async fn list_members_by_ids(
 const LIST_MEMBERS_AFTER: Sql = Sql::new(
     "communities.list_members_after",
     "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
-       k.role_ids
+       m.quarantined_roles, k.role_ids
      FROM communities.members m
      JOIN communities.communities c ON c.id = m.community_id AND c.deleted_at IS NULL
      JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
@@ -123,7 +124,7 @@ pub(crate) async fn list_members_after(
 const LIST_MEMBERS_BY_NICK: Sql = Sql::new(
     "communities.list_members_by_nick",
     "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
-       k.role_ids
+       m.quarantined_roles, k.role_ids
      FROM communities.members m
      JOIN communities.communities c ON c.id = m.community_id AND c.deleted_at IS NULL
      JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class
@@ -186,7 +187,7 @@ pub(crate) async fn insert_member(tx: &Tx, row: &MemberRow) -> Result<()> {
 const UPDATE_MEMBER: Sql = Sql::new(
     "communities.update_member",
     "UPDATE communities.members
-     SET nick = $3, class = $4, timeout_until = $5
+     SET nick = $3, class = $4, timeout_until = $5, quarantined_roles = $6
      WHERE community_id = $1 AND user_id = $2",
 );
 
@@ -197,6 +198,7 @@ pub(crate) async fn update_member(tx: &Tx, row: &MemberRow) -> Result<u64> {
         .bind(&row.nick)
         .bind(&row.class)
         .bind(&row.timeout_until)
+        .bind(&row.quarantined_roles)
         .execute(tx)
         .await
 }
@@ -215,6 +217,30 @@ pub(crate) async fn delete_members(
         .bind(&community)
         .bind(&users)
         .execute(tx)
+        .await
+}
+
+const COUNT_JOINED_SINCE: Sql = Sql::new(
+    "communities.count_joined_since",
+    "SELECT count(*)
+     FROM (
+       SELECT FROM communities.members
+       WHERE community_id = $1 AND joined_at > $2
+       LIMIT $3) lately",
+);
+
+/// At most `most`; by index members_joined.
+pub(crate) async fn count_joined_since(
+    tx: &Tx,
+    community: CommunityId,
+    since: Timestamp,
+    most: i64,
+) -> Result<i64> {
+    COUNT_JOINED_SINCE
+        .bind(&community)
+        .bind(&since)
+        .bind(&most)
+        .scalar(tx)
         .await
 }
 
@@ -254,7 +280,7 @@ pub(crate) async fn count_inactive(source: impl Source, wanted: Inactive<'_>) ->
 const LIST_INACTIVE: Sql = Sql::new(
     "communities.list_inactive",
     "SELECT m.community_id, m.user_id, m.nick, m.class, m.flags, m.timeout_until, m.joined_at,
-       k.role_ids
+       m.quarantined_roles, k.role_ids
      FROM communities.members m
      JOIN communities.communities c ON c.id = m.community_id
      JOIN communities.role_classes k ON k.community_id = m.community_id AND k.id = m.class

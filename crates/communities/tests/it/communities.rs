@@ -24,6 +24,7 @@ async fn a_new_community_has_everyone_general_and_its_owner() {
       "features": [],
       "icon": null,
       "id": "[id]",
+      "incidents_data": null,
       "mfa_level": 0,
       "name": "Square",
       "nsfw_level": 0,

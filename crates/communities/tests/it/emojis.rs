@@ -41,6 +41,20 @@ async fn picture(world: &World, file: &str) -> testkit::http::Reply {
         .unwrap()
 }
 
+async fn is_served(world: &World, file: &str) {
+    let shown = picture(world, file).await;
+    assert_eq!(shown.status, 200);
+    for (name, value) in [
+        ("content-type", "image/png"),
+        ("cache-control", "public, max-age=31536000, immutable"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "default-src 'none'; sandbox"),
+        ("content-length", "12"),
+    ] {
+        assert_eq!(shown.headers[name], value, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn an_emoji_is_made_told_shown_renamed_and_deleted() {
     let mut world = World::new().await;
@@ -88,17 +102,7 @@ async fn an_emoji_is_made_told_shown_renamed_and_deleted() {
     assert_eq!(world.get(MEMBER, &path).await[0], made);
     let one = format!("{path}/{}", id(&made));
     assert_eq!(world.get(MEMBER, &one).await, made);
-    let shown = picture(&world, &format!("{}.webp", id(&made))).await;
-    assert_eq!(shown.status, 200);
-    for (name, value) in [
-        ("content-type", "image/png"),
-        ("cache-control", "public, max-age=31536000, immutable"),
-        ("x-content-type-options", "nosniff"),
-        ("content-security-policy", "default-src 'none'; sandbox"),
-        ("content-length", "12"),
-    ] {
-        assert_eq!(shown.headers[name], value, "{name}");
-    }
+    is_served(&world, &format!("{}.webp", id(&made))).await;
     let renamed = world.patch(MODERATOR, &one, json!({"name": "kahve"})).await;
     assert_eq!(renamed["name"], "kahve");
     let names: Vec<Value> = told(world.heard());

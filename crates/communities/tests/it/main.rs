@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod audit_log;
 #[cfg(test)]
+mod automod;
+#[cfg(test)]
 mod bots;
 #[cfg(test)]
 mod channels;
@@ -30,6 +32,8 @@ mod members;
 mod personal_data;
 #[cfg(test)]
 mod roles;
+#[cfg(test)]
+mod safety;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use contracts::Moderation as _;
+use contracts::moderation::NewReport;
+use kernel::MessageId;
 use serde_json::{Value, json};
 
 use crate::fixture::{INVALID, MEMBER, NONE, OWNER, STRANGER, World};
@@ -41,6 +44,17 @@ GET    /guilds/{guild_id}/bans                              -      404/10004  40
 GET    /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
 PUT    /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
 DELETE /guilds/{guild_id}/bans/{user_id}                    -      404/10004  403
+GET    /guilds/{guild_id}/auto-moderation/rules              -      404/10004  403
+POST   /guilds/{guild_id}/auto-moderation/rules              rule   404/10004  403
+GET    /guilds/{guild_id}/auto-moderation/rules/{rule_id}    -      404/10004  403
+PATCH  /guilds/{guild_id}/auto-moderation/rules/{rule_id}    named  404/10004  403
+DELETE /guilds/{guild_id}/auto-moderation/rules/{rule_id}    -      404/10004  403
+GET    /guilds/{guild_id}/reports                           -      404/10004  403
+GET    /guilds/{guild_id}/reports/{report_id}               -      404/10004  403
+PATCH  /guilds/{guild_id}/reports/{report_id}               state  404/10004  403
+POST   /guilds/{guild_id}/reports/{report_id}/appeal        text   404/10901  own
+GET    /guilds/{guild_id}/incident-actions                  -      404/10004  403
+PUT    /guilds/{guild_id}/incident-actions                  empty  404/10004  403
 GET    /guilds/{guild_id}/statistics                        -      404/10004  403
 POST   /guilds/{guild_id}/bulk-ban                          users  404/10004  403
 GET    /guilds/{guild_id}/prune                             -      404/10004  403
@@ -103,6 +117,17 @@ impl Scene {
             .await;
         let templates = format!("/guilds/{community}/templates");
         let shape = world.post(OWNER, &templates, json!({"name": "x"})).await;
+        let rules = format!("/guilds/{community}/auto-moderation/rules");
+        let body = json!({"name": "x", "trigger_type": 3, "actions": [{"type": 1}]});
+        let rule = world.post(OWNER, &rules, body).await;
+        let complaint = NewReport {
+            reporter: MEMBER,
+            channel,
+            message: MessageId::new(5),
+            author: OWNER,
+            reason: "spam".to_owned(),
+        };
+        let report = world.app.report(complaint).await.unwrap();
         let ids = vec![
             ("{guild_id}", community.to_string()),
             ("{channel_id}", channel.to_string()),
@@ -110,6 +135,8 @@ impl Scene {
             ("{target_id}", role.to_string()),
             ("{user_id}", OWNER.to_string()),
             ("{emoji_id}", emoji["id"].as_str().unwrap().to_owned()),
+            ("{rule_id}", rule["id"].as_str().unwrap().to_owned()),
+            ("{report_id}", report.to_string()),
             ("{template}", shape["code"].as_str().unwrap().to_owned()),
             ("{code}", invite["code"].as_str().unwrap().to_owned()),
         ];
@@ -125,6 +152,9 @@ impl Scene {
         match name {
             "-" => NONE,
             "empty" => json!({}),
+            "rule" => json!({"name": "x", "trigger_type": 3, "actions": [{"type": 1}]}),
+            "state" => json!({"state": "upheld"}),
+            "text" => json!({"text": "x"}),
             "emoji" => json!({"name": "cay", "image": IMAGE}),
             "named" => json!({"name": "Name", "type": 0}),
             "nick" => json!({"nick": "n"}),

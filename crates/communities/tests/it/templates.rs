@@ -38,6 +38,33 @@ async fn shaped(world: &World) -> CommunityId {
     community
 }
 
+async fn rights_came_along(world: &World, community: CommunityId, role: &Value, channels: &Value) {
+    let invite = format!("/channels/{}/invites", channels[0]["id"].as_str().unwrap());
+    let code = world.post(STRANGER, &invite, json!({})).await["code"].clone();
+    world
+        .post(
+            MEMBER,
+            &format!("/invites/{}", code.as_str().unwrap()),
+            NONE,
+        )
+        .await;
+    let hidden: ChannelId = id(&channels[2]).cast();
+    let access = world.app.access(MEMBER, &[hidden]).await.unwrap();
+    assert_eq!((access[0].chat, access[0].trade), (Chat::NONE, Trade::NONE));
+    let give = format!(
+        "/guilds/{community}/members/{MEMBER}/roles/{}",
+        role["id"].as_str().unwrap()
+    );
+    world.put(STRANGER, &give, NONE).await;
+    let access = world.app.access(MEMBER, &[hidden]).await.unwrap();
+    assert!(
+        access[0]
+            .chat
+            .has(Chat::VIEW_CHANNEL | Chat::MANAGE_MESSAGES)
+    );
+    assert!(access[0].trade.has(Trade::MAKE_OFFER | Trade::ACCEPT_OFFER));
+}
+
 #[tokio::test]
 async fn a_community_is_made_from_a_template() {
     let world = World::new().await;
@@ -107,31 +134,7 @@ async fn a_community_is_made_from_a_template() {
         ),
         (1, 4, 1, 1)
     );
-    // Rights came along.
-    let invite = format!("/channels/{}/invites", channels[0]["id"].as_str().unwrap());
-    let code = world.post(STRANGER, &invite, json!({})).await["code"].clone();
-    world
-        .post(
-            MEMBER,
-            &format!("/invites/{}", code.as_str().unwrap()),
-            NONE,
-        )
-        .await;
-    let hidden: ChannelId = id(&channels[2]).cast();
-    let access = world.app.access(MEMBER, &[hidden]).await.unwrap();
-    assert_eq!((access[0].chat, access[0].trade), (Chat::NONE, Trade::NONE));
-    let give = format!(
-        "/guilds/{community}/members/{MEMBER}/roles/{}",
-        role["id"].as_str().unwrap()
-    );
-    world.put(STRANGER, &give, NONE).await;
-    let access = world.app.access(MEMBER, &[hidden]).await.unwrap();
-    assert!(
-        access[0]
-            .chat
-            .has(Chat::VIEW_CHANNEL | Chat::MANAGE_MESSAGES)
-    );
-    assert!(access[0].trade.has(Trade::MAKE_OFFER | Trade::ACCEPT_OFFER));
+    rights_came_along(&world, community, role, &channels).await;
     assert_eq!(world.get(OWNER, &templates).await[0]["usage_count"], 1);
 }
 

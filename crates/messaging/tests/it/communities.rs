@@ -9,9 +9,10 @@ use contracts::communities::{
     Snapshot,
 };
 use contracts::identity::User;
+use contracts::moderation::NewReport;
 use jiff::Timestamp;
 use kernel::perm::Chat;
-use kernel::{Caller, ChannelId, CommunityId, Failure, RoleId, UserId};
+use kernel::{Caller, ChannelId, CommunityId, Failure, ReportId, RoleId, UserId};
 
 /// What tests put in.
 #[derive(Default)]
@@ -21,6 +22,12 @@ pub(crate) struct Rights {
     pub(crate) roles: Mutex<Vec<Role>>,
     /// Of every community.
     pub(crate) emojis: Mutex<Vec<contracts::communities::Emoji>>,
+    /// What must not be said.
+    pub(crate) refused: Mutex<Option<String>>,
+    /// What was judged so far.
+    pub(crate) judged: Mutex<Vec<(UserId, ChannelId, String)>>,
+    /// What was complained about.
+    pub(crate) reported: Mutex<Vec<NewReport>>,
     /// What members are told of unless they set something, as the dialect numbers it.
     pub(crate) usual: Mutex<i32>,
 }
@@ -99,6 +106,24 @@ impl Rights {
             managed: false,
             mentionable: false,
         });
+    }
+}
+
+#[async_trait]
+impl contracts::Moderation for Rights {
+    async fn judge(&self, author: UserId, channel: ChannelId, said: &str) -> Result<(), Failure> {
+        let refused = self.refused.lock().unwrap().clone();
+        let mut judged = self.judged.lock().unwrap();
+        judged.push((author, channel, said.to_owned()));
+        match refused.filter(|word| said.contains(word.as_str())) {
+            Some(_) => Err(kernel::failure::FORBIDDEN.fail()),
+            None => Ok(()),
+        }
+    }
+
+    async fn report(&self, report: NewReport) -> Result<ReportId, Failure> {
+        self.reported.lock().unwrap().push(report);
+        Ok(ReportId::new(77))
     }
 }
 
@@ -281,5 +306,6 @@ fn guild(id: CommunityId, roles: Vec<Role>) -> Guild {
         rules_channel_id: None,
         description: None,
         tags: Vec::new(),
+        incidents_data: None,
     }
 }

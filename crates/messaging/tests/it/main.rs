@@ -31,6 +31,8 @@ mod many;
 #[cfg(test)]
 mod mentioning;
 #[cfg(test)]
+mod moderated;
+#[cfg(test)]
 mod partitions;
 #[cfg(test)]
 mod personal_data;

@@ -84,6 +84,7 @@ impl World {
             communities: rights.clone(),
             relations: relations.clone(),
             media: media.clone(),
+            moderation: rights.clone(),
             lifecycle: lifecycle.clone(),
             end: lifecycle.soft().clone(),
             settings,

@@ -262,6 +262,7 @@ fn guild(id: CommunityId, name: &str, owner_id: UserId, everyone: Role) -> Guild
         rules_channel_id: None,
         description: None,
         tags: Vec::new(),
+        incidents_data: None,
     }
 }
 

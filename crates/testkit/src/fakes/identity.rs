@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use contracts::Identity;
-use contracts::identity::{AccountKind, User};
+use contracts::identity::{AccountKind, ContactProofs, User};
 use kernel::failure::{INVALID_REQUEST, UNAVAILABLE};
 use kernel::{Failure, FieldError, UserId};
 
@@ -20,6 +20,7 @@ pub struct FakeIdentity {
 
 #[derive(Debug, Default)]
 struct State {
+    proofs: std::collections::HashMap<UserId, ContactProofs>,
     users: BTreeMap<UserId, User>,
     retired: Vec<UserId>,
     bots: i64,
@@ -60,6 +61,11 @@ impl FakeIdentity {
     pub fn put(&self, user: User) -> User {
         self.lock().users.insert(user.id, user.clone());
         user
+    }
+
+    /// Says what an account proved about how it is reached; nothing at first.
+    pub fn prove(&self, id: UserId, proofs: ContactProofs) {
+        self.lock().proofs.insert(id, proofs);
     }
 
     /// Forgets an account, as if it were erased.
@@ -113,6 +119,11 @@ impl Identity for FakeIdentity {
             .iter()
             .filter_map(|id| state.users.get(id).cloned())
             .collect())
+    }
+
+    async fn contact_proofs(&self, user: UserId) -> Result<ContactProofs, Failure> {
+        let state = self.present()?;
+        Ok(state.proofs.get(&user).copied().unwrap_or_default())
     }
 
     async fn create_bot(&self, _owner: UserId, name: &str) -> Result<User, Failure> {
