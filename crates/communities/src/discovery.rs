@@ -292,7 +292,7 @@ impl Place {
     }
 
     fn moment(self) -> Result<Timestamp> {
-        Timestamp::from_microsecond(self.key).or(Err(not_a_cursor()))
+        Timestamp::from_microsecond(self.key).map_err(|_| not_a_cursor())
     }
 }
 

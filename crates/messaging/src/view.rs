@@ -96,7 +96,10 @@ fn hang(message: &mut Message, rows: Vec<HungRow>) {
     let (mut reactions, mut counts) = (Vec::new(), Vec::new());
     for row in rows {
         match row.kind {
-            1 => reactions.push(Reaction::new(emoji::shown(&row.name), row.n, row.own)),
+            1 => reactions.push(Reaction {
+                me: row.own,
+                ..Reaction::new(emoji::shown(&row.name), row.n)
+            }),
             3 => counts.extend(row.name.parse().ok().map(|id| PollCount {
                 id,
                 count: row.n,

@@ -405,6 +405,8 @@ mod tests {
             status: 200,
             body: Bytes::copy_from_slice(body),
             retry_after: None,
+            content_type: None,
+            location: None,
         };
         assert_eq!(beginning(&answer(b"o\0k\xff")), "ok\u{fffd}");
         let long = "ş".repeat(600);

@@ -44,7 +44,7 @@ mod tests {
         let body = br#"{"test": 2432232314}"#;
         let (id, at) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330);
         let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        assert_eq!(sign(&[secret.clone()], id, at, body), signature);
+        assert_eq!(sign(std::slice::from_ref(&secret), id, at, body), signature);
         let both = sign(&[secret, b"older".to_vec()], id, at, body);
         let parts: Vec<&str> = both.split(' ').collect();
         assert_eq!((parts.len(), parts[0]), (2, signature));

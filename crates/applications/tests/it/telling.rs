@@ -1,7 +1,7 @@
 //! What is told to whom, judged at the moment in which it goes out.
 
 use kernel::perm::{Chat, Overwrite, Target};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::{COMMUNITY, ELSEWHERE, NONE, OTHER, OWNER, World};
 use crate::receiver::{
@@ -61,27 +61,8 @@ async fn what_is_gone_or_hidden_by_then_is_never_sent() {
     );
 }
 
-#[tokio::test]
-async fn a_community_is_told_of_all_that_happens_in_it() {
-    let world = world().await;
-    let receiver = Receiver::start().await;
-    let events = [
-        "message.created",
-        "message.updated",
-        "message.deleted",
-        "channel.created",
-        "channel.updated",
-        "channel.deleted",
-        "role.created",
-        "role.updated",
-        "role.deleted",
-        "member.joined",
-        "member.updated",
-        "member.left",
-        "community.updated",
-    ];
-    subscribe(&world, &receiver.url("ok"), &events).await;
-    write(&world, 9_001, OTHER, "merhaba").await;
+/// Every event a community is told of, then one of another community and one of nobody's.
+fn all_that_happens() -> [(&'static str, Value); 14] {
     let with = |name: &str, id: String| {
         let mut data = json!({"community_id": COMMUNITY});
         data[name] = json!(id);
@@ -90,7 +71,7 @@ async fn a_community_is_told_of_all_that_happens_in_it() {
     let message =
         json!({"channel_id": GENERAL, "community_id": COMMUNITY, "id": "9001", "author_id": "1"});
     let everyone = COMMUNITY.to_string();
-    for (kind, data) in [
+    [
         ("messaging.message_updated.v1", message.clone()),
         ("messaging.message_deleted.v1", message),
         (
@@ -139,7 +120,31 @@ async fn a_community_is_told_of_all_that_happens_in_it() {
             "messaging.message_created.v1",
             json!({"channel_id": "5", "id": "6", "author_id": "1"}),
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn a_community_is_told_of_all_that_happens_in_it() {
+    let world = world().await;
+    let receiver = Receiver::start().await;
+    let events = [
+        "message.created",
+        "message.updated",
+        "message.deleted",
+        "channel.created",
+        "channel.updated",
+        "channel.deleted",
+        "role.created",
+        "role.updated",
+        "role.deleted",
+        "member.joined",
+        "member.updated",
+        "member.left",
+        "community.updated",
+    ];
+    subscribe(&world, &receiver.url("ok"), &events).await;
+    write(&world, 9_001, OTHER, "merhaba").await;
+    for (kind, data) in all_that_happens() {
         world.hear(kind, data).await;
     }
     for _ in 0..4 {

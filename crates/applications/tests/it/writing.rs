@@ -137,23 +137,14 @@ async fn programs_of_others_write_in_their_own_form() {
             ("x-github-delivery", "guid-1"),
         ]
     };
-    assert_eq!(
-        post(&world, &github, &event("ping"), r#"{"zen": "x"}"#)
-            .await
-            .status,
-        204
-    );
+    let pinged = post(&world, &github, &event("ping"), r#"{"zen": "x"}"#).await;
+    assert_eq!(pinged.status, 204);
     for _ in 0..2 {
-        assert_eq!(
-            post(&world, &github, &event("star"), star).await.status,
-            204
-        );
+        let starred = post(&world, &github, &event("star"), star).await;
+        assert_eq!(starred.status, 204);
     }
-    assert_eq!(
-        post(&world, &github, &json, star).await.status,
-        400,
-        "no name of an event"
-    );
+    let nameless = post(&world, &github, &json, star).await;
+    assert_eq!(nameless.status, 400, "no name of an event");
     let all = world.messaging.all_messages();
     let heard: Vec<(&str, &str, Option<&Value>)> = all
         .iter()

@@ -39,8 +39,8 @@ pub struct CountDetails {
 }
 
 impl Reaction {
-    /// An emoji that `count` people gave.
-    pub fn new(emoji: PartialEmoji, count: i32, me: bool) -> Self {
+    /// An emoji that `count` people gave, without the reader.
+    pub fn new(emoji: PartialEmoji, count: i32) -> Self {
         Reaction {
             emoji,
             count,
@@ -48,7 +48,7 @@ impl Reaction {
                 normal: count,
                 burst: 0,
             },
-            me,
+            me: false,
             me_burst: false,
             burst_colors: Vec::new(),
         }
