@@ -292,7 +292,8 @@ impl Place {
     }
 
     fn moment(self) -> Result<Timestamp> {
-        Timestamp::from_microsecond(self.key).map_err(|_| not_a_cursor())
+        let at = Timestamp::from_microsecond(self.key);
+        at.ok().ok_or_else(not_a_cursor)
     }
 }
 

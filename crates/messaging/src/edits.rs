@@ -123,26 +123,13 @@ impl Messaging {
             return Err(Error::EmptyMessage);
         }
         if edit.content.is_some() || edit.allowed.is_some() {
-            let allowed = edit.allowed.as_ref();
-            let replied = self.replied_author(&row).await?;
-            let (found, _) = self
-                .find_mentions(author, place, &content, allowed, replied)
+            self.mention_anew(place, &row, edit, &content, &mut body)
                 .await?;
-            body.mentions = found.users;
-            body.mention_roles = found.roles;
-            body.mention_everyone = found.everyone;
         }
         let flags = edit
             .flags
             .map_or(row.flags, |flags| edited_flags(row.flags, flags));
-        let links = self.links_of(&content, flags);
-        body.previews
-            .retain(|preview| links.iter().any(|link| preview["url"] == **link));
-        let is_known = |link: &String| body.previews.iter().any(|one| one["url"] == **link);
-        let links = match place.rights.has(Chat::EMBED_LINKS) {
-            true => links.into_iter().filter(|link| !is_known(link)).collect(),
-            false => Vec::new(),
-        };
+        let links = self.new_links(place, &content, flags, &mut body);
         let change = EditRow {
             id: row.id,
             author,
@@ -166,6 +153,37 @@ impl Messaging {
         let shown = self.show_one(author, place.channel, place.community(), edited);
         alter.shows = vec![shown.await?];
         Ok(alter)
+    }
+
+    async fn mention_anew(
+        &self,
+        place: &Place,
+        row: &MessageRow,
+        edit: &Edit,
+        content: &str,
+        body: &mut Body,
+    ) -> Result<(), Error> {
+        let allowed = edit.allowed.as_ref();
+        let replied = self.replied_author(row).await?;
+        let (found, _) = self
+            .find_mentions(row.author_id, place, content, allowed, replied)
+            .await?;
+        body.mentions = found.users;
+        body.mention_roles = found.roles;
+        body.mention_everyone = found.everyone;
+        Ok(())
+    }
+
+    /// Links that are shown from now on. Previews of those that are gone go.
+    fn new_links(&self, place: &Place, content: &str, flags: i32, body: &mut Body) -> Vec<String> {
+        let mut links = self.links_of(content, flags);
+        body.previews
+            .retain(|preview| links.iter().any(|link| preview["url"] == **link));
+        if !place.rights.has(Chat::EMBED_LINKS) {
+            return Vec::new();
+        }
+        links.retain(|link| body.previews.iter().all(|one| one["url"] != **link));
+        links
     }
 
     async fn replied_author(&self, row: &MessageRow) -> Result<Option<UserId>, Error> {

@@ -252,26 +252,10 @@ impl SendMessage {
         check_allowed(self.allowed_mentions.as_ref(), &mut errors);
         let named = self.attachments.unwrap_or_default();
         let files = attachments::check_sent(named, &self.uploaded, &mut errors);
-        if self
-            .message_reference
-            .as_ref()
-            .is_some_and(|to| !matches!(to.kind, None | Some(0 | 1)))
-        {
-            errors.push(FieldError::new(
-                "/message_reference/type",
-                "UNSUPPORTED",
-                "0 = reply, 1 = forward",
-            ));
-        }
+        check_reference(self.message_reference.as_ref(), &mut errors);
         let reference = self.message_reference.as_ref();
         let is_forward = reference.is_some_and(SentReference::is_forward);
-        if self
-            .expires_in
-            .is_some_and(|stays| !SECONDS.contains(&stays))
-        {
-            let detail = "60 to 7776000 seconds";
-            errors.push(FieldError::new("/expires_in", "NUMBER_TYPE_RANGE", detail));
-        }
+        check_expiry(self.expires_in, &mut errors);
         let asks = self.poll.is_some();
         let poll = self.poll.and_then(|poll| poll.check(&mut errors));
         let is_empty = content.trim().is_empty()
@@ -313,6 +297,24 @@ impl SendMessage {
             poll,
             expires_in_s: self.expires_in,
         })
+    }
+}
+
+fn check_reference(to: Option<&SentReference>, errors: &mut Vec<FieldError>) {
+    if to.is_some_and(|to| !matches!(to.kind, None | Some(0 | 1))) {
+        let detail = "0 = reply, 1 = forward";
+        errors.push(FieldError::new(
+            "/message_reference/type",
+            "UNSUPPORTED",
+            detail,
+        ));
+    }
+}
+
+fn check_expiry(seconds: Option<i32>, errors: &mut Vec<FieldError>) {
+    if seconds.is_some_and(|stays| !SECONDS.contains(&stays)) {
+        let detail = "60 to 7776000 seconds";
+        errors.push(FieldError::new("/expires_in", "NUMBER_TYPE_RANGE", detail));
     }
 }
 

@@ -48,6 +48,23 @@ struct Turn {
     pins: bool,
 }
 
+impl Turn {
+    fn pin(row: &sql::MessageRow) -> Self {
+        Turn {
+            message: row.id,
+            expected_ev: row.ev,
+            pins: true,
+        }
+    }
+
+    fn unpin(row: &sql::MessageRow) -> Self {
+        Turn {
+            pins: false,
+            ..Turn::pin(row)
+        }
+    }
+}
+
 #[async_trait]
 impl Change for Turn {
     async fn make(&self, desk: &mut Desk<'_>) -> Result<(), Error> {
@@ -90,7 +107,8 @@ impl Messaging {
             if !model::is_from_people(row.kind) {
                 return Err(Error::SystemMessage);
             }
-            let mut alter = self.plan_turn(caller, &place, row, true).await?;
+            let turn = Turn::pin(&row);
+            let mut alter = self.plan_turn(caller, &place, row, turn).await?;
             let about = Some(message);
             let said = self.said(caller.user, &place, model::PINNED, about, Body::default());
             let (row, shown) = said.await?;
@@ -113,7 +131,8 @@ impl Messaging {
         let mut tries = Tries::default();
         loop {
             let row = self.row(channel, message).await?;
-            let alter = self.plan_turn(caller, &place, row, false).await?;
+            let turn = Turn::unpin(&row);
+            let alter = self.plan_turn(caller, &place, row, turn).await?;
             if let Some(done) = tries.settle(self.writers.alter(alter).await) {
                 return done.map(drop);
             }
@@ -171,17 +190,13 @@ impl Messaging {
         caller: &Caller,
         place: &Place,
         row: sql::MessageRow,
-        pins: bool,
+        turn: Turn,
     ) -> Result<Alter, Error> {
-        let change = Turn {
-            message: row.id,
-            expected_ev: row.ev,
-            pins,
-        };
-        let mut alter = self.plan(caller.user, place, change)?;
+        let pinned = turn.pins;
+        let mut alter = self.plan(caller.user, place, turn)?;
         let shown = self.show_one(caller.user, place.channel, place.community(), row);
         let mut shown = shown.await?;
-        shown.pinned = pins;
+        shown.pinned = pinned;
         alter.shows = vec![shown];
         Ok(alter)
     }
