@@ -212,6 +212,14 @@ impl Contexts {
         ]
     }
 
+    /// With those of the gateway, if it runs here, and the pages.
+    fn tables_with(&self, realtime: Option<&Arc<realtime::Realtime>>) -> Vec<Table> {
+        let mut tables = self.tables();
+        tables.extend(realtime.map(realtime::Realtime::table));
+        tables.push(pages::table());
+        tables
+    }
+
     fn modules(&self, parts: &Parts) -> Vec<Module> {
         let has = |service| parts.selection.has(service);
         let mut modules = Vec::new();
@@ -339,9 +347,7 @@ pub(crate) async fn start(
         &contexts.messaging,
     );
     let demo = world.carry_out(plan, config).await?;
-    let mut tables = contexts.tables();
-    tables.extend(realtime.iter().map(realtime::Realtime::table));
-    tables.push(pages::table());
+    let tables = contexts.tables_with(realtime.as_ref());
     contexts.identity.begin_sending(&lifecycle, &end);
     if parts.selection.has(Service::Applications) {
         applications::begin_delivering(&contexts.applications, &lifecycle);

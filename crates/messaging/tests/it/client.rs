@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contracts::messaging::{SyncFrom, Synced};
-use kernel::{Caller, MessageId};
+use kernel::{Caller, MessageId, UserId};
 use messaging::Window;
 use serde_json::{Value, json};
 
@@ -164,33 +164,46 @@ pub(crate) async fn fresh(w: &World) -> BTreeMap<MessageId, Value> {
     shown.collect()
 }
 
+/// What stands in the room for somebody who is about to do something.
+#[derive(Default)]
+struct Seen {
+    own: Vec<MessageId>,
+    all: Vec<MessageId>,
+    /// Bora's reactions, as she sees them.
+    given: Vec<(MessageId, &'static str)>,
+    polls: Vec<MessageId>,
+}
+
+impl Seen {
+    async fn by(w: &World, author: UserId) -> Self {
+        let mut seen = Seen::default();
+        for (id, message) in fresh(w).await {
+            seen.all.push(id);
+            if message["poll"]["results"]["is_finalized"] == json!(false) {
+                seen.polls.push(id);
+            }
+            for reaction in message["reactions"].as_array().unwrap() {
+                if reaction["me"] == json!(true) {
+                    let is_given = |emoji: &&&str| reaction["emoji"]["name"] == json!(**emoji);
+                    seen.given.push((id, EMOJI.iter().find(is_given).unwrap()));
+                }
+            }
+            if message["author"]["id"] == json!(author) {
+                seen.own.push(id);
+            }
+        }
+        seen
+    }
+}
+
 /// Does something in the room, by the number of its kind; 0 is a message.
 pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
     let author = dice.pick(&[ANA, BORA]).unwrap();
     let caller = Caller::bot(author);
-    let mut own: Vec<MessageId> = Vec::new();
-    let mut all: Vec<MessageId> = Vec::new();
-    // Bora's reactions, as she sees them.
-    let mut given: Vec<(MessageId, &str)> = Vec::new();
-    let mut polls: Vec<MessageId> = Vec::new();
-    for (id, message) in fresh(w).await {
-        all.push(id);
-        if message["poll"]["results"]["is_finalized"] == json!(false) {
-            polls.push(id);
-        }
-        for reaction in message["reactions"].as_array().unwrap() {
-            if reaction["me"] == json!(true) {
-                let is_given = |emoji: &&&str| reaction["emoji"]["name"] == json!(**emoji);
-                given.push((id, EMOJI.iter().find(is_given).unwrap()));
-            }
-        }
-        if message["author"]["id"] == json!(author) {
-            own.push(id);
-        }
-    }
+    let seen = Seen::by(w, author).await;
     match kind {
         0 => {
-            let reply = dice.pick(&all).filter(|_| step.is_multiple_of(3));
+            let reply = dice.pick(&seen.all).filter(|_| step.is_multiple_of(3));
             let reply = reply.map(|id| json!({"message_id": id}));
             let mut body = json!({"content": format!("m{step}"), "message_reference": reply});
             if step.is_multiple_of(4) {
@@ -203,7 +216,9 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
             w.messaging.send_message(&caller, ROOM, new).await.unwrap();
         }
         1 => {
-            let Some(id) = dice.pick(&own) else { return };
+            let Some(id) = dice.pick(&seen.own) else {
+                return;
+            };
             let body = json!({"content": format!("e{step}")});
             let edit = serde_json::from_value::<messaging::EditMessage>(body).unwrap();
             let edit = edit.check().unwrap();
@@ -213,39 +228,65 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
             w.messaging.end_due_polls().await.unwrap();
         }
         2 => {
-            let Some(id) = dice.pick(&own) else { return };
+            let Some(id) = dice.pick(&seen.own) else {
+                return;
+            };
             w.messaging.delete_message(&caller, ROOM, id).await.unwrap();
         }
+        8 => {
+            let ids: Vec<MessageId> = seen.all.iter().rev().take(3).copied().collect();
+            let done = w.messaging.delete_messages(&caller, ROOM, ids, None);
+            assert!(matches!(
+                done.await,
+                Ok(()) | Err(messaging::Error::WrongCount)
+            ));
+        }
+        11 => {
+            let seconds = [0, 60, 3_600][dice.roll(3)];
+            let set = w.messaging.set_message_ttl(&caller, ROOM, seconds).await;
+            set.unwrap();
+        }
+        _ => hang(w, kind, dice, &caller, &seen).await,
+    }
+}
+
+/// Does something with what hangs on messages.
+async fn hang(w: &World, kind: i16, dice: &mut Dice, caller: &Caller, seen: &Seen) {
+    match kind {
+        3 => {
+            let Some(id) = dice.pick(&seen.all) else {
+                return;
+            };
+            let emoji = dice.pick(EMOJI).unwrap();
+            w.messaging.react(caller, (ROOM, id), emoji).await.unwrap();
+        }
         4 => {
-            let Some((id, emoji)) = dice.pick(&given) else {
+            let Some((id, emoji)) = dice.pick(&seen.given) else {
                 return;
             };
             let at = (ROOM, id);
-            let done = w.messaging.unreact(&caller, at, emoji, BORA).await;
+            let done = w.messaging.unreact(caller, at, emoji, BORA).await;
             done.unwrap();
         }
-        3 => {
-            let Some(id) = dice.pick(&all) else { return };
-            let emoji = dice.pick(EMOJI).unwrap();
-            w.messaging.react(&caller, (ROOM, id), emoji).await.unwrap();
-        }
         5 | 6 => {
-            let Some((id, emoji)) = dice.pick(&given) else {
+            let Some((id, emoji)) = dice.pick(&seen.given) else {
                 return;
             };
             let at = (ROOM, id);
             let done = match kind {
-                5 => w.messaging.clear_reactions(&caller, at, None).await,
-                _ => w.messaging.clear_reactions(&caller, at, Some(emoji)).await,
+                5 => w.messaging.clear_reactions(caller, at, None).await,
+                _ => w.messaging.clear_reactions(caller, at, Some(emoji)).await,
             };
             done.unwrap();
         }
         7 => {
-            let Some(id) = dice.pick(&own) else { return };
+            let Some(id) = dice.pick(&seen.own) else {
+                return;
+            };
             let done = if dice.roll(3) == 0 {
-                w.messaging.unpin(&caller, ROOM, id).await
+                w.messaging.unpin(caller, ROOM, id).await
             } else {
-                w.messaging.pin(&caller, ROOM, id).await
+                w.messaging.pin(caller, ROOM, id).await
             };
             // Of a notice of an earlier pin.
             assert!(matches!(
@@ -253,27 +294,16 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
                 Ok(()) | Err(messaging::Error::SystemMessage)
             ));
         }
-        8 => {
-            let ids: Vec<MessageId> = all.iter().rev().take(3).copied().collect();
-            let done = w.messaging.delete_messages(&caller, ROOM, ids, None);
-            assert!(matches!(
-                done.await,
-                Ok(()) | Err(messaging::Error::WrongCount)
-            ));
-        }
         9 | 10 => {
-            let Some(id) = dice.pick(&polls) else { return };
+            let Some(id) = dice.pick(&seen.polls) else {
+                return;
+            };
             let answers = dice.pick(&[&[1][..], &[2], &[1, 2], &[]]).unwrap();
-            let done = w.messaging.vote(&caller, (ROOM, id), answers.to_vec());
+            let done = w.messaging.vote(caller, (ROOM, id), answers.to_vec());
             assert!(matches!(
                 done.await,
                 Ok(()) | Err(messaging::Error::PollOver)
             ));
-        }
-        11 => {
-            let seconds = [0, 60, 3_600][dice.roll(3)];
-            let set = w.messaging.set_message_ttl(&caller, ROOM, seconds).await;
-            set.unwrap();
         }
         other => panic!("changes of kind {other} need a step here"),
     }

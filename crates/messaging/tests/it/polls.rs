@@ -10,7 +10,8 @@ use testkit::privacy;
 
 use crate::world::{ANA, BORA, CEM, COMMUNITY, ROOM, World, id_of, message, messages};
 
-fn poll(several: bool) -> Value {
+fn poll(several: impl Into<Value>) -> Value {
+    let several: Value = several.into();
     json!({"poll": {
         "question": {"text": "nereye?"},
         "answers": [
@@ -26,7 +27,7 @@ fn path(id: MessageId, rest: &str) -> String {
     format!("/api/v10/channels/{ROOM}/polls/{id}{rest}")
 }
 
-async fn ask(w: &World, several: bool) -> MessageId {
+async fn ask(w: &World, several: impl Into<Value>) -> MessageId {
     id_of(&w.send(ANA, poll(several)).await.expect(200).unwrap().json)
 }
 
@@ -42,7 +43,8 @@ async fn results(w: &World, who: UserId, id: MessageId) -> Value {
     shown.expect(200).unwrap().json["poll"]["results"].clone()
 }
 
-fn count(id: i16, count: i32, me: bool) -> Value {
+fn count(id: i16, count: i32, me: impl Into<Value>) -> Value {
+    let me: Value = me.into();
     json!({"id": id, "count": count, "me_voted": me})
 }
 

@@ -36,7 +36,8 @@ async fn shown(w: &World, who: UserId, id: MessageId) -> Value {
     reply.expect(200).unwrap().json["reactions"].clone()
 }
 
-fn reaction(emoji: Value, count: i32, me: bool) -> Value {
+fn reaction(emoji: Value, count: i32, me: impl Into<Value>) -> Value {
+    let me: Value = me.into();
     json!({
         "emoji": emoji, "count": count, "count_details": {"normal": count, "burst": 0},
         "me": me, "me_burst": false, "burst_colors": []

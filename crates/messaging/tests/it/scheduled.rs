@@ -230,7 +230,7 @@ async fn two_nodes_at_once_send_each_message_once() {
         w.clock.advance(Duration::from_secs(1));
     }
     w.clock.set("2026-11-20T09:00:00Z".parse().unwrap());
-    let runs = futures_of(&w).await;
+    let runs = Box::pin(futures_of(&w)).await;
     assert_eq!(runs, 20);
     const SENT: Sql = Sql::new("test.sent", "SELECT count(*) FROM messaging.messages");
     assert_eq!(w.number(SENT).await, 20);

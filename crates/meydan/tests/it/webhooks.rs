@@ -58,6 +58,29 @@ async fn subscribe(node: &Node, who: &Person, guild: &str, url: &str) -> Result<
     Ok(format!("{path}/{}", text(&made["id"])))
 }
 
+/// How soon what happens elsewhere is seen.
+const SOON: Duration = Duration::from_secs(5);
+
+async fn is_logged(node: &Node, who: &Person, log: &str, hook: &Value) -> Result<()> {
+    loop {
+        let log = node.done(who, "GET", log, Value::Null).await?;
+        if log["audit_log_entries"][0]["target_id"] == *hook {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn is_gone(node: &Node, path: &str) -> Result<()> {
+    loop {
+        let found = node.client.call("GET", path, (), Value::Null).await?;
+        if found.status == 404 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_writes_and_another_one_hears_of_it() -> Result<()> {
     let (url, heard) = receiver().await?;
@@ -109,7 +132,7 @@ async fn a_program_writes_and_another_one_hears_of_it() -> Result<()> {
         .call_with("POST", &format!("{path}/github"), (), &event, github)
         .await?;
     assert_eq!(starred.status, 204);
-    within("both messages are told", Duration::from_secs(5), async {
+    within("both messages are told", SOON, async {
         while heard.lock().unwrap().len() < 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -118,37 +141,12 @@ async fn a_program_writes_and_another_one_hears_of_it() -> Result<()> {
     .await?;
     assert_eq!(contents(&heard), ["green", ""]);
     let log = format!("/guilds/{guild}/audit-logs?action_type=50");
-    within("the log tells who made it", Duration::from_secs(5), async {
-        loop {
-            let log = node.done(&ayse, "GET", &log, Value::Null).await?;
-            if log["audit_log_entries"][0]["target_id"] == hook["id"] {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await?;
-    node.done(
-        &ayse,
-        "DELETE",
-        &format!("/channels/{channel}"),
-        Value::Null,
-    )
-    .await?;
-    within(
-        "the webhook goes with its channel",
-        Duration::from_secs(5),
-        async {
-            loop {
-                let gone = node.client.call("GET", &path, (), Value::Null).await?;
-                if gone.status == 404 {
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        },
-    )
-    .await?;
+    let logged = is_logged(&node, &ayse, &log, &hook["id"]);
+    within("the log tells who made it", SOON, logged).await?;
+    let room = format!("/channels/{channel}");
+    node.done(&ayse, "DELETE", &room, Value::Null).await?;
+    let gone = is_gone(&node, &path);
+    within("the webhook goes with its channel", SOON, gone).await?;
     node.stop()
 }
 
