@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::change::{Action, Change, Reason};
 use crate::error::{Error, Result};
 use crate::events::{self, CommunityGonePayload, Told, intent};
+use crate::icons::Icon;
 use crate::model::{
     ChannelRow, CommunityRow, CommunitySettings, OverwriteRow, RoleRow, changes, guild_object,
 };
@@ -285,6 +286,22 @@ impl Communities {
         reason: Reason,
     ) -> Result<Guild> {
         let patch = patch.checked()?;
+        let icon = self.make_icon(caller, id, patch.icon.clone()).await?;
+        let done = self
+            .change_community(caller, id, patch, &icon, reason)
+            .await;
+        self.settle_icon(id, icon, &done).await;
+        done
+    }
+
+    async fn change_community(
+        &self,
+        caller: &Caller,
+        id: CommunityId,
+        patch: UpdateCommunity,
+        icon: &Icon,
+        reason: Reason,
+    ) -> Result<Guild> {
         // Accounts are looked up before the transaction begins.
         let heir = match patch.owner_id {
             Some(user) => Some(self.user(user).await?.ok_or(Error::UnknownUser)?),
@@ -315,6 +332,7 @@ impl Communities {
         check_channels(&change, &patch).await?;
         let old = CommunitySettings::of(&change.community);
         apply(&mut change.community, patch);
+        icon.apply(&mut change.community.icon);
         let after = guild_object(&change.community, &change.rights.roles, &emojis);
         // Not all settings are shown.
         let new = CommunitySettings::of(&change.community);

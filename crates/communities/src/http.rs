@@ -90,6 +90,7 @@ fn community_routes(routes: Build) -> Build {
             "/api/v10/guilds/{guild_id}",
             at::update_community,
             Doc::new("Change a community, or hand it over")
+                .max_body(crate::icons::MAX_BODY)
                 .body::<UpdateCommunity>()
                 .returns::<Guild>(200)
                 .errors(&[

@@ -44,6 +44,7 @@ mod emojis;
 pub mod error;
 pub mod events;
 mod http;
+mod icons;
 mod images;
 mod invites;
 mod jobs;
@@ -204,6 +205,8 @@ pub struct Deps {
     pub fanout: Arc<dyn Fanout>,
     /// Keeps images.
     pub objects: Arc<dyn Objects>,
+    /// Makes and serves pictures of communities.
+    pub media: Arc<dyn contracts::Media>,
     /// Knows the accounts.
     pub identity: Arc<dyn Identity>,
     /// How much of everything there may be.
@@ -217,6 +220,7 @@ pub struct Communities {
     pub(crate) clock: SharedClock,
     pub(crate) rng: SharedRng,
     pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) media: Arc<dyn contracts::Media>,
     pub(crate) identity: Arc<dyn Identity>,
     pub(crate) limits: Limits,
     pub(crate) publisher: Arc<Publisher>,
@@ -231,6 +235,7 @@ pub fn build(deps: Deps) -> Arc<Communities> {
         clock: deps.clock,
         rng: deps.rng,
         objects: deps.objects,
+        media: deps.media,
         identity: deps.identity,
         limits: deps.limits,
         publisher: Publisher::new(deps.fanout),

@@ -88,6 +88,10 @@ pub struct UpdateCommunity {
     /// The member who shall own it from now on; only the owner may hand it over, with a login proved
     /// in the last five minutes.
     pub owner_id: Option<UserId>,
+    /// Its picture as `data:image/png;base64,…`; null removes it.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub icon: Option<Option<String>>,
     /// Description, at most 300 characters; null removes it.
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = "lines", max_length = 300)]

@@ -147,6 +147,7 @@ impl Contexts {
             rng: Arc::clone(&ground.rng),
             fanout: Arc::clone(&ground.fanout),
             objects: Arc::clone(&ground.objects),
+            media: media.clone(),
             identity: identity.clone(),
             limits: told.communities,
         });

@@ -9,6 +9,11 @@ import { event, until, within } from '../lib/wait.mjs';
 import { install, makeChannel, makeCommunity } from '../lib/world.mjs';
 
 const TEST = { timeout: 60_000 };
+/** A PNG of one pixel. */
+const PIXEL = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
 
 export default function discordJs(world) {
   let client;
@@ -99,17 +104,23 @@ export default function discordJs(world) {
     assert.equal((await channel.messages.fetch({ limit: 10, cache: false })).size, 0);
   });
 
+  test('sets its picture', TEST, async () => {
+    await client.user.setAvatar(PIXEL);
+    assert.match(client.user.avatar, /^[0-9a-f]{32}$/);
+    const path = new URL(client.user.displayAvatarURL({ extension: 'png', size: 128 }));
+    const shown = await fetch(`${world.server.origin}${path.pathname}${path.search}`);
+    assert.equal(shown.status, 200);
+    assert.equal(shown.headers.get('content-type'), 'image/png');
+    await client.user.setAvatar(null);
+    assert.equal(client.user.avatar, null);
+  });
+
   test('sends files and fetches them back', TEST, async () => {
     const channel = client.channels.cache.get(world.community.channel.id);
-    // One pixel, with a comment that tells of its maker.
-    const png = Buffer.from(
-      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-      'base64',
-    );
     const sent = await channel.send({
       content: 'look',
       files: [
-        { attachment: png, name: 'pixel.png', description: 'a pixel' },
+        { attachment: PIXEL, name: 'pixel.png', description: 'a pixel' },
         { attachment: Buffer.from('<script>alert(1)</script>'), name: 'page.html' },
       ],
     });
@@ -121,7 +132,7 @@ export default function discordJs(world) {
     const shown = await fetch(picture.url);
     assert.equal(shown.status, 200);
     assert.equal(shown.headers.get('content-type'), 'image/png');
-    assert.deepEqual(Buffer.from(await shown.arrayBuffer()), png);
+    assert.deepEqual(Buffer.from(await shown.arrayBuffer()), PIXEL);
     const saved = await fetch(page.url);
     assert.match(saved.headers.get('content-disposition'), /^attachment/);
     assert.equal(await saved.text(), '<script>alert(1)</script>');

@@ -119,7 +119,7 @@ pub(crate) async fn step_community(tx: &Tx, row: &CommunityRow) -> Result<u64> {
 const UPDATE_COMMUNITY: Sql = Sql::new(
     "communities.update_community",
     "UPDATE communities.communities
-     SET name = $2, owner_id = $3, settings = $4, version = version + 1
+     SET name = $2, owner_id = $3, settings = $4, icon = $5, version = version + 1
      WHERE id = $1",
 );
 
@@ -129,6 +129,7 @@ pub(crate) async fn update_community(tx: &Tx, row: &CommunityRow) -> Result<u64>
         .bind(&row.name)
         .bind(&row.owner_id)
         .bind(&row.settings)
+        .bind(&row.icon)
         .execute(tx)
         .await
 }

@@ -14,7 +14,7 @@ use kernel::{
 };
 use serde_json::{Value, json};
 use testkit::TestDb;
-use testkit::fakes::FakeIdentity;
+use testkit::fakes::{FakeIdentity, FakeMedia};
 use testkit::http::{Credential, Reply};
 
 pub(crate) const OWNER: UserId = UserId::new(1_001);
@@ -40,6 +40,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) identity: Arc<FakeIdentity>,
     pub(crate) objects: Arc<MemoryObjects>,
+    pub(crate) media: Arc<FakeMedia>,
     pub(crate) admin: Db,
     pub(crate) follower: Follower,
     pub(crate) deliveries: Deliveries,
@@ -106,6 +107,7 @@ impl World {
         bot.bot = true;
         identity.put(bot);
         let objects = MemoryObjects::new(64 * 1024 * 1024);
+        let media = FakeMedia::new();
         let app = communities::build(Deps {
             db: database.app("communities").unwrap(),
             ids: Ids::new(clock.clone(), WorkerSlot::permanent(1)),
@@ -113,6 +115,7 @@ impl World {
             rng: SeededRng::new(7),
             fanout,
             objects: objects.clone(),
+            media: media.clone(),
             identity: identity.clone(),
             limits,
         });
@@ -125,6 +128,7 @@ impl World {
             clock,
             identity,
             objects,
+            media,
             admin,
             follower,
             deliveries,

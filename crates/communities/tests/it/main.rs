@@ -21,6 +21,8 @@ mod fixture;
 #[cfg(test)]
 mod forums;
 #[cfg(test)]
+mod icons;
+#[cfg(test)]
 mod invites;
 #[cfg(test)]
 mod many;
