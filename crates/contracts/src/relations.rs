@@ -61,6 +61,8 @@ pub struct Circle {
     pub friends: Vec<UserId>,
     /// Blocked by the user, or the other way round: neither sees the other.
     pub severed: Vec<UserId>,
+    /// Whether everybody may see that the user is here; else those around, or nobody.
+    pub is_open: bool,
 }
 
 /// Whether somebody may write to somebody.

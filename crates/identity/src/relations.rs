@@ -16,6 +16,7 @@ use crate::events::Events;
 use crate::limits;
 use crate::model::{Card, Kind};
 use crate::sql;
+use crate::visibility::{Privacy, Whom};
 
 use told::dialect_type;
 
@@ -326,7 +327,12 @@ impl Identity {
 
     /// The people around a user.
     pub(crate) async fn circle_of(&self, user: UserId) -> Result<Circle> {
-        let mut circle = Circle::default();
+        let switches = sql::relations::find_privacy(&self.db, user).await?;
+        let switches = switches.map(Privacy::from).unwrap_or_default();
+        let mut circle = Circle {
+            is_open: switches.presence == Whom::Everyone,
+            ..Circle::default()
+        };
         for near in sql::relations::circle(&self.db, user).await? {
             if near.is_severed {
                 circle.severed.push(near.id);

@@ -158,7 +158,8 @@ fn judge(viewer: UserId, sight: &Sight) -> Visible {
     Visible {
         user: sight.id,
         phone: allows(&sight.phone, default.phone, knows),
-        presence: allows(&sight.presence, default.presence, knows),
+        presence: allows(&sight.presence, default.presence, knows)
+            && allows(&sight.own_presence, default.presence, known),
         last_seen: allows(&sight.last_seen, default.last_seen, knows)
             && allows(&sight.own_last_seen, default.last_seen, known),
         receipts: allows(&sight.receipts, default.receipts, knows)
@@ -205,6 +206,9 @@ impl Identity {
         let now = self.clock.now();
         let switches = sql::relations::put_privacy(&tx, caller.user, &row, now).await?;
         tx.commit().await?;
+        if change.presence.is_some() {
+            self.tell_sight_changed(caller.user).await;
+        }
         Ok(switches.into())
     }
 
@@ -279,6 +283,7 @@ mod tests {
             is_friend: false,
             is_severed: false,
             own_last_seen: None,
+            own_presence: None,
             own_receipts: None,
             known: false,
         }
@@ -318,10 +323,11 @@ mod tests {
         assert_eq!(flags(&open), [false, true, true, true]);
         let hiding = Sight {
             own_last_seen: word("nobody"),
+            own_presence: word("nobody"),
             own_receipts: word("nobody"),
             ..open
         };
-        assert_eq!(flags(&hiding), [false, false, true, false]);
+        assert_eq!(flags(&hiding), [false; 4]);
         let odd = Sight {
             presence: word("a word of tomorrow"),
             ..sight(2)

@@ -26,7 +26,7 @@ use thiserror::Error;
 pub use hub::Follower;
 pub use local::LocalFanout;
 pub use mailbox::{Deliveries, Delivery, MAX_MAILBOX};
-pub use record::{Body, Control, Dispatch, Record, Version};
+pub use record::{Body, Control, Dispatch, Presence, Record, Version};
 pub use topic::Topic;
 
 /// Carries records to the mailboxes that follow their topic.

@@ -211,7 +211,7 @@ impl Feed {
                 Body::Control(Control::CookieReplaced(sha256)) => {
                     self.verifier.forget_cookie(*sha256).await;
                 }
-                Body::Control(_) | Body::Dispatch(_) => {}
+                Body::Control(_) | Body::Dispatch(_) | Body::Presence(_) => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contracts::relations::Bond;
-use infra::fanout::{Body, Dispatch, Record, Topic, Version};
+use infra::fanout::{Body, Control, Dispatch, Record, Topic, Version};
 use jiff::Timestamp;
 use kernel::UserId;
 use kernel::perm::Chat;
@@ -36,22 +36,38 @@ impl Identity {
             };
             self.tell(side.user, name, &shown).await;
         }
+        // A block concerns both, also where only one side has a row for it.
+        if let Some(side) = changed.first() {
+            self.tell_sight_changed(side.user).await;
+            self.tell_sight_changed(side.other).await;
+        }
         Ok(())
+    }
+
+    /// Lets the nodes look anew who may see the user.
+    pub(crate) async fn tell_sight_changed(&self, user: UserId) {
+        self.tell_nodes(user, Body::Control(Control::SightChanged))
+            .await;
     }
 
     /// Tells a user's own sessions something; what gets lost is in the list they can read.
     async fn tell(&self, user: UserId, name: &'static str, data: &serde_json::Value) {
+        let body = Body::Dispatch(Dispatch {
+            name: name.into(),
+            intent: None,
+            needs: Chat::NONE,
+            author: None,
+            except: None,
+            full_for: Vec::new(),
+            data: data.to_string().into(),
+            redacted: None,
+        });
+        self.tell_nodes(user, body).await;
+    }
+
+    async fn tell_nodes(&self, user: UserId, body: Body) {
         let record = Record {
-            body: Body::Dispatch(Dispatch {
-                name: name.into(),
-                intent: None,
-                needs: Chat::NONE,
-                author: None,
-                except: None,
-                full_for: Vec::new(),
-                data: data.to_string().into(),
-                redacted: None,
-            }),
+            body,
             community: None,
             channel: None,
             version: Version::None,

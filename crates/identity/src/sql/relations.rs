@@ -331,6 +331,7 @@ pub(crate) struct Sight {
     pub(crate) is_severed: bool,
     /// The viewer's own switch, and whether the viewer knows the other one.
     pub(crate) own_last_seen: Option<String>,
+    pub(crate) own_presence: Option<String>,
     pub(crate) own_receipts: Option<String>,
     pub(crate) known: bool,
 }
@@ -342,7 +343,8 @@ const SIGHTS: Sql = Sql::new(
             coalesce(t.kind = 'friend' OR t.contact_since IS NOT NULL, false) AS knows,
             coalesce(t.kind = 'friend', false) AS is_friend,
             coalesce(t.kind = 'block', false) OR coalesce(m.kind = 'block', false) AS is_severed,
-            v.last_seen AS own_last_seen, v.receipts AS own_receipts,
+            v.last_seen AS own_last_seen, v.presence AS own_presence,
+            v.receipts AS own_receipts,
             coalesce(m.kind = 'friend' OR m.contact_since IS NOT NULL, false) AS known
        FROM identity.users u
        LEFT JOIN identity.privacy p ON p.user_id = u.id

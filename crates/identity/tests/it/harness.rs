@@ -252,7 +252,7 @@ impl House {
                 Body::Control(Control::CookieReplaced(sha256)) => {
                     self.verifier.forget_cookie(*sha256).await;
                 }
-                Body::Control(_) | Body::Dispatch(_) => {}
+                Body::Control(_) | Body::Dispatch(_) | Body::Presence(_) => {}
             }
         }
         self.verifier.revoke(&all, self.clock.now());

@@ -6,13 +6,14 @@
 //! | flags | 1 | always |
 //! | epoch | 4 | always |
 //! | community, channel, version | 8 each | their flags say so |
-//! | dispatch: flags | 1 | no control flag |
+//! | dispatch: flags | 1 | neither control nor presence flag |
 //! | name | length, UTF-8 | |
 //! | intent; needs; author; except | 1; 8; 8; 8 | their flags say so |
 //! | full_for | count, 8 each | |
 //! | data | length, bytes | |
 //! | redacted | length, bytes | its flag says so |
 //! | control: kind, then its fields | 1, … | control flag |
+//! | presence: user; hidden_from; data | 8; count, 8 each; length, bytes | presence flag |
 //!
 //! Numbers are big-endian; lengths and counts are varints of 7 bits a byte, lowest first, in their
 //! shortest form. Each record has exactly one encoding: what decodes encodes to the same bytes.
@@ -24,7 +25,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kernel::Id;
 use kernel::perm::Chat;
 
-use super::{Body, Control, Dispatch, FanoutError, Record, Version};
+use super::{Body, Control, Dispatch, FanoutError, Presence, Record, Version};
 
 const FORMAT: u8 = 1;
 
@@ -34,7 +35,8 @@ const CHANNEL: u8 = 1 << 2;
 const EV: u8 = 1 << 3;
 const REV: u8 = 1 << 4;
 const CONTROL: u8 = 1 << 5;
-const HEAD_FLAGS: u8 = EPHEMERAL | COMMUNITY | CHANNEL | EV | REV | CONTROL;
+const PRESENCE: u8 = 1 << 6;
+const HEAD_FLAGS: u8 = EPHEMERAL | COMMUNITY | CHANNEL | EV | REV | CONTROL | PRESENCE;
 
 const INTENT: u8 = 1;
 const AUTHOR: u8 = 1 << 1;
@@ -53,6 +55,7 @@ const DEVICES_REVOKED: u8 = 7;
 const BOT_TOKEN_REVOKED: u8 = 8;
 const API_KEY_REVOKED: u8 = 9;
 const COOKIE_REPLACED: u8 = 10;
+const SIGHT_CHANGED: u8 = 11;
 
 /// More than head, names and lengths of any usual record take.
 const HEAD_BYTES: usize = 96;
@@ -69,6 +72,7 @@ impl Record {
             (EV, matches!(self.version, Version::Ev(_))),
             (REV, matches!(self.version, Version::Rev(_))),
             (CONTROL, matches!(self.body, Body::Control(_))),
+            (PRESENCE, matches!(self.body, Body::Presence(_))),
         ]));
         out.put_i32(self.epoch);
         put_id(&mut out, self.community);
@@ -80,6 +84,7 @@ impl Record {
         match &self.body {
             Body::Dispatch(dispatch) => put_dispatch(&mut out, dispatch),
             Body::Control(control) => put_control(&mut out, control),
+            Body::Presence(presence) => put_presence(&mut out, presence),
         }
         out.freeze()
     }
@@ -100,10 +105,11 @@ impl Record {
             (false, true) => Version::Rev(input.i64()?),
             (true, true) => return Err(malformed("two versions")),
         };
-        let body = if flags & CONTROL == 0 {
-            Body::Dispatch(take_dispatch(&mut input)?)
-        } else {
-            Body::Control(take_control(&mut input)?)
+        let body = match (flags & CONTROL != 0, flags & PRESENCE != 0) {
+            (false, false) => Body::Dispatch(take_dispatch(&mut input)?),
+            (true, false) => Body::Control(take_control(&mut input)?),
+            (false, true) => Body::Presence(take_presence(&mut input)?),
+            (true, true) => return Err(malformed("two bodies")),
         };
         if input.0.has_remaining() {
             return Err(malformed("bytes after the end"));
@@ -128,6 +134,7 @@ impl Record {
                 }
                 Body::Control(Control::DevicesRevoked(devices)) => devices.len() * 8,
                 Body::Control(_) => 0,
+                Body::Presence(presence) => presence.data.len() + presence.hidden_from.len() * 8,
             }
     }
 }
@@ -213,7 +220,22 @@ fn put_control(out: &mut BytesMut, control: &Control) {
             out.put_u8(COOKIE_REPLACED);
             out.put_slice(sha256);
         }
+        Control::SightChanged => out.put_u8(SIGHT_CHANGED),
     }
+}
+
+fn put_presence(out: &mut BytesMut, presence: &Presence) {
+    put_id(out, Some(presence.user));
+    put_ids(out, &presence.hidden_from);
+    put_slice(out, &presence.data);
+}
+
+fn take_presence(input: &mut Input) -> Result<Presence, FanoutError> {
+    Ok(Presence {
+        user: input.id()?,
+        hidden_from: input.ids()?,
+        data: input.slice()?,
+    })
 }
 
 fn take_control(input: &mut Input) -> Result<Control, FanoutError> {
@@ -235,6 +257,7 @@ fn take_control(input: &mut Input) -> Result<Control, FanoutError> {
         BOT_TOKEN_REVOKED => Control::BotTokenRevoked(input.id()?),
         API_KEY_REVOKED => Control::ApiKeyRevoked(input.id()?),
         COOKIE_REPLACED => Control::CookieReplaced(input.sha256()?),
+        SIGHT_CHANGED => Control::SightChanged,
         _ => return Err(malformed("unknown control")),
     })
 }

@@ -41,6 +41,19 @@ pub enum Body {
     Dispatch(Dispatch),
     /// An order to the nodes; clients never see it.
     Control(Control),
+    /// Whether somebody is here; nodes send it on when they have nothing better to do.
+    Presence(Presence),
+}
+
+/// How somebody is to be shown from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Who.
+    pub user: UserId,
+    /// Who must not get it, in order: blocked ones and those who blocked.
+    pub hidden_from: Vec<UserId>,
+    /// The JSON of the event's `d`.
+    pub data: Bytes,
 }
 
 /// An event for clients, encoded once by whoever makes it.
@@ -100,4 +113,6 @@ pub enum Control {
     ApiKeyRevoked(UserId),
     /// The cookie with this SHA-256 is void; its login has another one.
     CookieReplaced([u8; 32]),
+    /// Who may see the user of the topic changed: a switch, a friend or a block.
+    SightChanged,
 }

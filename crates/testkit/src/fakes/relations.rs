@@ -22,6 +22,7 @@ struct State {
     bonds: BTreeMap<(UserId, UserId), Bond>,
     closed: BTreeSet<UserId>,
     discreet: BTreeSet<UserId>,
+    shy: BTreeSet<UserId>,
     away: bool,
 }
 
@@ -59,6 +60,11 @@ impl FakeRelations {
     /// From now on nobody sees what `user` has read, and `user` sees it of nobody.
     pub fn hide_receipts(&self, user: UserId) {
         self.lock().discreet.insert(user);
+    }
+
+    /// From now on nobody sees whether `user` is here or was, and `user` sees it of nobody.
+    pub fn hide_presence(&self, user: UserId) {
+        self.lock().shy.insert(user);
     }
 
     /// From now on every call fails as if identity were away.
@@ -114,7 +120,10 @@ impl Relations for FakeRelations {
 
     async fn circle(&self, user: UserId) -> Result<Circle, Failure> {
         let state = self.present()?;
-        let mut circle = Circle::default();
+        let mut circle = Circle {
+            is_open: !state.shy.contains(&user),
+            ..Circle::default()
+        };
         for ((one, other), bond) in &state.bonds {
             match bond {
                 Bond::Friend if *one == user => circle.friends.push(*other),
@@ -169,11 +178,12 @@ impl Relations for FakeRelations {
                 let seen = !state.is_severed(viewer, *id);
                 let discreet = viewer != *id
                     && (state.discreet.contains(&viewer) || state.discreet.contains(id));
+                let shy = viewer != *id && (state.shy.contains(&viewer) || state.shy.contains(id));
                 Visible {
                     user: *id,
                     phone: seen && state.relation(viewer, *id).bond == Some(Bond::Friend),
-                    last_seen: seen,
-                    presence: seen,
+                    last_seen: seen && !shy,
+                    presence: seen && !shy,
                     receipts: seen && !discreet,
                 }
             })

@@ -54,13 +54,21 @@ fn control() -> impl Strategy<Value = Control> {
         id().prop_map(Control::BotTokenRevoked),
         id().prop_map(Control::ApiKeyRevoked),
         any::<[u8; 32]>().prop_map(Control::CookieReplaced),
+        Just(Control::SightChanged),
     ]
 }
 
 fn record() -> impl Strategy<Value = Record> {
     let body = prop_oneof![
         dispatch().prop_map(Body::Dispatch),
-        control().prop_map(Body::Control)
+        control().prop_map(Body::Control),
+        (id(), prop::collection::vec(id(), 0..4), body()).prop_map(|(user, hidden_from, data)| {
+            Body::Presence(Presence {
+                user,
+                hidden_from,
+                data,
+            })
+        }),
     ];
     let version = prop_oneof![
         Just(Version::None),
