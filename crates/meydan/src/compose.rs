@@ -429,6 +429,7 @@ fn gateway_deps(
         applications: contexts.applications.clone(),
         verifier: Arc::clone(verifier),
         fanout: Arc::clone(&ground.fanout),
+        cache: Arc::clone(&ground.cache),
         db: ground.db.clone(),
         rows: Arc::clone(&contexts.sessions),
         clock: Arc::clone(&ground.clock),

@@ -3,14 +3,16 @@
 
 use std::rc::Rc;
 
+use contracts::communities::Member;
 use contracts::messaging::{Cursor, SyncFrom};
+use serde_json::Value;
 
 use crate::close::Close;
 use crate::command::RequestMembers;
 use crate::conn::Conn;
 use crate::ready;
 use crate::ring::Tail;
-use crate::session::Session;
+use crate::session::{PRESENCES, Session};
 use crate::worker::Worker;
 
 /// Most questions of a session that may wait for their answer.
@@ -31,6 +33,7 @@ impl Worker {
             };
             let backend = worker.node.backend.clone();
             let (community, nonce) = (request.guild_id, request.nonce.clone());
+            let presences = request.presences;
             let asked = worker
                 .node
                 .on_main(async move { backend.members(&request).await });
@@ -39,7 +42,17 @@ impl Worker {
                 return;
             };
             drop(permit);
-            for bytes in ready::member_chunks(community, &members, &missing, nonce.as_deref()) {
+            let (profile, node) = (&session.profile, &worker.node);
+            let here = |members: &[Member]| {
+                let users = members.iter().filter_map(|m| Some(m.user.as_ref()?.id));
+                node.presence.of_members(profile.user, community, users)
+            };
+            let wants = presences && profile.intents & PRESENCES != 0;
+            let here: Option<&dyn Fn(&[Member]) -> Vec<Value>> =
+                if wants { Some(&here) } else { None };
+            let nonce = nonce.as_deref();
+            let chunks = ready::member_chunks(community, &members, &missing, nonce, here);
+            for bytes in chunks {
                 // They may be more than the queue holds. A client whose socket is gone asks again.
                 if !session.has_room().await {
                     return;
@@ -71,11 +84,7 @@ impl Worker {
                     return;
                 }
                 // Not kept: a client that resumes asks again.
-                let tail = Tail {
-                    bytes,
-                    ephemeral: true,
-                };
-                worker.push(&session, Rc::new(tail));
+                worker.push(&session, Rc::new(Tail::passing(bytes)));
             }
         });
     }

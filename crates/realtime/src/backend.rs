@@ -242,7 +242,7 @@ impl Backend {
     }
 }
 
-fn try_again(failure: kernel::Failure) -> Close {
+pub(crate) fn try_again(failure: kernel::Failure) -> Close {
     tracing::warn!(error = %failure, "a context did not answer the gateway");
     Close::TryAgain
 }

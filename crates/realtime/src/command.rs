@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::close::Close;
+use crate::presence::Wish;
+use crate::windows::{Subscription, Window};
 
 /// Most ids in one op 8.
 const MAX_REQUESTED_MEMBERS: usize = 100;
@@ -16,6 +18,11 @@ const MAX_REQUESTED_MEMBERS: usize = 100;
 const MAX_MEMBERS_NONCE: usize = 32;
 /// Most channels in one op 61.
 const MAX_SYNCED: usize = 200;
+/// Most lists in one op 60, windows of one list, and rows of a window; and the last row of a list.
+const MAX_LISTS: usize = 5;
+const MAX_RANGES: usize = 5;
+const WINDOW_ROWS: u32 = 100;
+const LIST_ROWS: u32 = 20_000;
 /// Most channels in one op 65.
 const MAX_CURSORS: usize = 100;
 
@@ -26,14 +33,16 @@ pub(crate) enum Command {
     Heartbeat(Option<u64>),
     /// Op 2: begins a session.
     Identify(Box<Identify>),
-    /// Op 3: the client's presence. Read and dropped until presence is served.
-    Presence,
+    /// Op 3: how the user is to be shown.
+    Presence(Wish),
     /// Op 4: voice. Read and dropped: there is no voice yet.
     Voice,
     /// Op 6: goes on with a session.
     Resume(Resume),
     /// Op 8: asks for members.
     RequestMembers(Box<RequestMembers>),
+    /// Op 60: looks at windows of member lists, and at who types and is here.
+    Subscribe(CommunityId, Subscription),
     /// Op 61: asks what it missed in channels.
     Sync(Vec<SyncFrom>),
     /// Op 65: says how far it has got in channels.
@@ -57,6 +66,34 @@ pub(crate) struct Identify {
     /// Native features; see [`crate::session::Capabilities`].
     #[serde(default)]
     pub(crate) cap: Option<u32>,
+    /// As op 3.
+    #[serde(default)]
+    pub(crate) presence: Option<Box<RawValue>>,
+    /// What the client runs on.
+    #[serde(default)]
+    properties: Option<Properties>,
+}
+
+/// Of `properties` the one that others are shown.
+#[derive(Deserialize)]
+struct Properties {
+    #[serde(default)]
+    os: Option<serde_json::Value>,
+}
+
+impl Identify {
+    /// Whether the client says that it runs on a telephone.
+    pub(crate) fn is_mobile(&self) -> bool {
+        let os = self
+            .properties
+            .as_ref()
+            .and_then(|p| p.os.as_ref()?.as_str());
+        os.is_some_and(|os| {
+            ["android", "ios"]
+                .iter()
+                .any(|m| os.eq_ignore_ascii_case(m))
+        })
+    }
 }
 
 impl std::fmt::Debug for Identify {
@@ -95,6 +132,8 @@ pub(crate) struct RequestMembers {
     pub(crate) guild_id: CommunityId,
     /// Which members.
     pub(crate) which: Which,
+    /// Whether to say who of them is here.
+    pub(crate) presences: bool,
     /// Echoed in every chunk.
     pub(crate) nonce: Option<String>,
 }
@@ -106,6 +145,21 @@ pub(crate) enum Which {
     Prefix(String, u32),
     /// These users.
     Ids(Vec<UserId>),
+}
+
+/// Op 60.
+#[derive(Deserialize)]
+struct WireSubscribe {
+    #[serde(alias = "guild_id")]
+    guild: CommunityId,
+    #[serde(default)]
+    channels: BTreeMap<ChannelId, Vec<(u32, u32)>>,
+    #[serde(default)]
+    typing: bool,
+    #[serde(default)]
+    presence: bool,
+    #[serde(default)]
+    threads: bool,
 }
 
 /// Op 61, by channel.
@@ -164,6 +218,8 @@ struct WireMembers {
     #[serde(default)]
     user_ids: Option<OneOrMany<UserId>>,
     #[serde(default)]
+    presences: Option<bool>,
+    #[serde(default)]
     nonce: Option<String>,
 }
 
@@ -176,10 +232,11 @@ impl Command {
             // Libraries send null before they have received anything.
             1 => parse::<Option<u64>>(d).map(Command::Heartbeat),
             2 => object(d).map(Command::Identify),
-            3 => parse::<serde_json::Value>(d).map(|_| Command::Presence),
+            3 => Wish::parse(d).map(Command::Presence),
             4 => parse::<serde_json::Value>(d).map(|_| Command::Voice),
             6 => object(d).map(Command::Resume),
             8 => object::<WireMembers>(d).and_then(members),
+            60 => object::<WireSubscribe>(d).and_then(subscribe),
             61 => object::<WireSync>(d).and_then(sync),
             65 => object::<BTreeMap<ChannelId, WireCursor>>(d).and_then(receipts),
             _ => Err(Close::UnknownOpcode),
@@ -218,8 +275,29 @@ fn members(wire: WireMembers) -> Result<Command, Close> {
     Ok(Command::RequestMembers(Box::new(RequestMembers {
         guild_id,
         which,
+        presences: wire.presences.unwrap_or(false),
         nonce,
     })))
+}
+
+fn subscribe(wire: WireSubscribe) -> Result<Command, Close> {
+    let fits = |(first, last): &(u32, u32)| {
+        first <= last && last - first < WINDOW_ROWS && *last < LIST_ROWS
+    };
+    let small = |ranges: &Vec<(u32, u32)>| ranges.len() <= MAX_RANGES && ranges.iter().all(fits);
+    if wire.channels.len() > MAX_LISTS || !wire.channels.values().all(small) {
+        return Err(Close::Decode);
+    }
+    let windows = wire.channels.into_iter();
+    let subscription = Subscription {
+        windows: windows
+            .map(|(id, ranges)| (id, Window::new(ranges)))
+            .collect(),
+        typing: wire.typing,
+        presence: wire.presence,
+        threads: wire.threads,
+    };
+    Ok(Command::Subscribe(wire.guild, subscription))
 }
 
 fn sync(wire: WireSync) -> Result<Command, Close> {
@@ -273,7 +351,7 @@ mod tests {
         ));
         assert!(matches!(
             ok(r#"{"d":{"status":"online"},"op":3}"#),
-            Command::Presence
+            Command::Presence(_)
         ));
         assert!(matches!(
             ok(r#"{"op":4,"d":{"guild_id":"1"}}"#),

@@ -23,6 +23,10 @@ pub(crate) const MAX_WAITING: usize = 4_096;
 impl Worker {
     /// A record came for a topic of this worker.
     pub(crate) fn on_delivery(self: &Rc<Self>, delivery: Delivery) {
+        if let Body::Presence(presence) = &delivery.record.body {
+            // Behind everything else, and in no order with it.
+            return self.on_presence(presence.user, delivery.clone());
+        }
         if let Topic::Community(community) = delivery.topic {
             return self.on_community(community, delivery);
         }
@@ -34,6 +38,7 @@ impl Worker {
         let dispatch = match &delivery.record.body {
             Body::Dispatch(dispatch) => dispatch,
             Body::Control(control) => return self.on_control(delivery, control, view),
+            Body::Presence(_) => return,
         };
         count_event(dispatch);
         let encoded = Encoded::new(&delivery.record, dispatch);
@@ -44,6 +49,9 @@ impl Worker {
             if !self.waits(&entry.session, delivery) {
                 self.offer(&entry.session, entry.class, &encoded, delivery, view);
             }
+        }
+        if let Topic::Community(community) = delivery.topic {
+            self.list_changed_by(community, &dispatch.name);
         }
         if let (Topic::Community(community), "GUILD_DELETE") = (delivery.topic, &*dispatch.name) {
             self.leave_all(community);
@@ -72,6 +80,7 @@ impl Worker {
         let dispatch = match &delivery.record.body {
             Body::Dispatch(dispatch) => dispatch,
             Body::Control(control) => return self.obey(session, control, view.as_deref()),
+            Body::Presence(_) => return,
         };
         let encoded = Encoded::new(&delivery.record, dispatch);
         let class = self
@@ -124,6 +133,11 @@ impl Worker {
         let Offer::Send(form, content) = session.judge(encoded) else {
             return;
         };
+        if let Topic::Community(community) = delivery.topic
+            && !session.looks_at(community, &encoded.dispatch.name)
+        {
+            return;
+        }
         if let Topic::Community(_) = delivery.topic
             && !may_have(session, class, encoded, delivery.record.channel, view)
         {
@@ -164,6 +178,7 @@ impl Worker {
             | Control::ApiKeyRevoked(_)
             | Control::CookieReplaced(_)
             | Control::DevicesRevoked(_) => {}
+            Control::SightChanged => self.on_sight_changed(delivery.topic),
             Control::BotTokenRevoked(bot) => {
                 let followers = self.topics.borrow().followers(Topic::User(*bot)).to_vec();
                 for entry in followers {
@@ -203,7 +218,8 @@ impl Worker {
             | Control::DevicesRevoked(_)
             | Control::BotTokenRevoked(_)
             | Control::ApiKeyRevoked(_)
-            | Control::CookieReplaced(_) => {}
+            | Control::CookieReplaced(_)
+            | Control::SightChanged => {}
         }
     }
 
@@ -248,7 +264,8 @@ impl Worker {
                 .topics
                 .borrow_mut()
                 .add(topic, &session, told.snapshot.class);
-            let bytes = ready::guild_create(&told);
+            let presences = worker.presences_in(&session.profile, &told);
+            let bytes = ready::guild_create(&told, presences);
             worker.push(&session, Rc::new(Tail::kept(bytes)));
             for delivery in waiting {
                 let old = matches!(delivery.record.version,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use bytes::{BufMut, Bytes, BytesMut};
 use infra::fanout::{Dispatch, Record, Version};
 
-use crate::ring::Tail;
+use crate::ring::{Subject, Tail};
 
 /// Whether a receiver gets `c`/`ev` or `g`/`rev` beside the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +59,19 @@ impl<'a> Encoded<'a> {
             Rc::new(Tail {
                 bytes: tail(&self.dispatch.name, &marks, data),
                 ephemeral: self.record.ephemeral,
+                subject: self.subject(),
             })
         };
         Rc::clone(cell.get_or_init(make))
+    }
+
+    /// A receipt tells the newest state of a member in a channel.
+    fn subject(&self) -> Option<Subject> {
+        if self.dispatch.name != "RECEIPT_UPDATE" {
+            return None;
+        }
+        let user = self.dispatch.except?;
+        Some(Subject::Receipt(self.record.channel?, user))
     }
 
     fn marks(&self) -> String {
@@ -171,6 +181,7 @@ mod tests {
         let tail = Tail {
             bytes: tail("X", "", b"{}"),
             ephemeral: false,
+            subject: None,
         };
         for s in [0, 1, 9, 10, 99, 100, 12_345_678_901, u64::MAX] {
             assert_eq!(whole(s, &tail)["s"], serde_json::json!(s));

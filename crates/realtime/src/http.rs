@@ -8,10 +8,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper_util::server::conn::auto::upgrade;
+use jiff::Timestamp;
+use kernel::UserId;
 use kernel::failure::FORBIDDEN;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web_kit::{Caller, Doc, Meta, Policy, Public, Table};
+use web_kit::{Caller, Doc, Meta, Path, Policy, Public, Table};
 
 use crate::node::{Fresh, Intake};
 use crate::{Realtime, error};
@@ -39,6 +41,15 @@ pub(crate) fn routes(realtime: Arc<Realtime>) -> Table {
             Doc::new("Where the gateway is, and how many sessions a bot may start")
                 .policy(Policy::Caller)
                 .returns::<BotAddress>(200),
+        )
+        .get(
+            "/api/v10/users/{user_id}/presence",
+            presence,
+            Doc::new("Whether somebody is here, and when they were last")
+                .describe("Of those who hide it, and of unknown users, the answer is `offline` and null. \
+                           Both switches are mutual: who hides theirs sees nobody's.")
+                .policy(Policy::Caller)
+                .returns::<Presence>(200),
         )
         .build()
 }
@@ -71,6 +82,48 @@ struct StartLimit {
     reset_after: u32,
     /// How many IDENTIFYs at once.
     max_concurrency: u32,
+}
+
+/// How somebody is shown.
+#[derive(Serialize, ToSchema)]
+struct Presence {
+    user: PresenceUser,
+    /// `online`, `idle`, `dnd` or `offline`.
+    #[schema(examples("online"))]
+    status: serde_json::Value,
+    /// What they do, as they say.
+    #[schema(value_type = Vec<Object>)]
+    activities: serde_json::Value,
+    /// Kind of client and its status.
+    #[schema(value_type = Object)]
+    client_status: serde_json::Value,
+    /// When they were here last, to the minute.
+    #[serde(with = "kernel::time::dialect_form::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen: Option<Timestamp>,
+}
+
+/// Whose it is.
+#[derive(Serialize, ToSchema)]
+struct PresenceUser {
+    id: UserId,
+}
+
+async fn presence(
+    caller: Caller,
+    State(realtime): State<Arc<Realtime>>,
+    Path(user): Path<UserId>,
+) -> web_kit::Result<Json<Presence>> {
+    let (shown, last_seen) = realtime.presence_of(caller.user, user).await?;
+    let payload = shown.payload(user, None);
+    let field = |name: &str| payload.get(name).cloned().unwrap_or_default();
+    Ok(Json(Presence {
+        user: PresenceUser { id: user },
+        status: field("status"),
+        activities: field("activities"),
+        client_status: field("client_status"),
+        last_seen,
+    }))
 }
 
 async fn address(

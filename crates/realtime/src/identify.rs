@@ -14,6 +14,7 @@ use crate::backend::{Told, Verified};
 use crate::close::Close;
 use crate::command::{Identify, Resume};
 use crate::conn::Conn;
+use crate::presence::Wish;
 use crate::ready;
 use crate::rights::NOT_TOLD;
 use crate::ring::{Ring, Tail};
@@ -78,6 +79,10 @@ impl Worker {
             .on_main(async move { backend.verify(&token).await })
             .await?;
         let profile = self.profile(&identify, cap, &verified)?;
+        let wish = match &identify.presence {
+            Some(d) => Wish::parse(d.get())?,
+            None => Wish::default(),
+        };
         if !conn.is_open() {
             return Ok(());
         }
@@ -86,6 +91,7 @@ impl Worker {
         }
         let ring = Ring::new(self.node.settings.bounds(), Vec::new());
         let session = Session::new(self.next_key(), profile, ring, Stage::Loading(Vec::new()));
+        *session.wish.borrow_mut() = wish;
         self.register(&session);
         let mut loaded = self.load(conn, &session, &verified).await;
         if self.is_revoked(&session) {
@@ -101,6 +107,8 @@ impl Worker {
         *session.conn.borrow_mut() = Some(Rc::clone(conn));
         conn.attach(&session);
         conn.machine.borrow_mut().joined();
+        self.show_self(&session);
+        self.pay_owed(&session);
         self.expire_with_token(&session, &verified);
         self.mark_dirty(conn);
         Ok(())
@@ -137,6 +145,7 @@ impl Worker {
             cap,
             shard: identify.shard,
             large_threshold: large.clamp(*LARGE.start(), *LARGE.end()),
+            is_mobile: identify.is_mobile(),
         })
     }
 
@@ -192,9 +201,11 @@ impl Worker {
             read_states: &view.inbox.read_states,
             drafts: &view.inbox.drafts,
             relationships: &view.relationships,
+            presences: self.presences_around(profile, &view.relationships, private),
             resume_gateway_url: &url,
         })];
-        prelude.extend(view.told.iter().map(ready::guild_create));
+        let create = |told| ready::guild_create(told, self.presences_in(profile, told));
+        prelude.extend(view.told.iter().map(create));
         *session.ring.borrow_mut() = Ring::new(self.node.settings.bounds(), prelude);
         self.go_live(session, &view.told)
     }
@@ -202,12 +213,14 @@ impl Worker {
     /// Everything READY and GUILD_CREATE show.
     async fn look(&self, profile: &Profile, ids: &[CommunityId]) -> Result<Shown, Close> {
         let (backend, asked, ids) = (self.node.backend.clone(), profile.clone(), ids.to_vec());
+        let node = std::sync::Arc::clone(&self.node);
         let shown = self.node.on_main(async move {
             let told = backend.tell(&asked, &ids).await?;
             let user = backend.user(asked.user).await?;
             // Once more: a DM may have been opened between the first look and the topics.
             let world = backend.world(asked.user, asked.inbox_parts()).await?;
             let relationships = backend.relationships(&asked).await?;
+            node.learn_rule(&asked).await?;
             Ok(Shown {
                 told,
                 user,
@@ -445,11 +458,10 @@ impl Worker {
         self.expire_with_token(&session, &verified);
         // Belongs to this socket: another RESUME must not bring it again. Nothing drops it, because
         // a queue that was just taken up counts as empty.
-        let resumed = Tail {
-            bytes: ready::resumed(),
-            ephemeral: true,
-        };
-        self.push(&session, Rc::new(resumed));
+        self.push(&session, Rc::new(Tail::passing(ready::resumed())));
+        self.pay_owed(&session);
+        self.show_self(&session);
+        self.show_lists_again(&session);
         self.mark_dirty(conn);
         Ok(true)
     }

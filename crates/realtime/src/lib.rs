@@ -15,13 +15,17 @@
 //!    control frames of a socket. A full ring closes the socket as slow; the session resumes.
 //! 8. No event of a channel reaches a session whose rights are older than the event's epoch.
 //! 9. A revoked device has no socket and no session a moment later.
+//! 10. Presence waits for everything else, and a newer state takes the place of an older one.
+//! 11. Whom a switch or a block hides is published to nobody who may not see them.
 //!
 //! # Events
-//! In: every fanout record of followed topics, and `identity.erasure_due`. Out: `user_erased`.
+//! In: every fanout record of followed topics, and `identity.erasure_due`. Out: `user_erased`, and
+//! presences over the fanout.
 //!
 //! # Where to begin
 //! `machine.rs` (the protocol), `ring.rs` (queue and resume), then `socket.rs` → `identify.rs` →
-//! `dispatch.rs`, which is the way of a message from the fanout to the client.
+//! `dispatch.rs`, which is the way of a message from the fanout to the client. Who is here begins in
+//! `presence.rs`, member lists in `windows.rs`.
 
 #![warn(missing_docs)]
 
@@ -39,6 +43,7 @@ mod machine;
 mod metrics_table;
 mod node;
 mod personal_data;
+mod presence;
 mod ready;
 mod rights;
 mod ring;
@@ -47,9 +52,11 @@ mod settings;
 mod socket;
 mod spill;
 mod sql;
+mod subscribe;
 mod topics;
 mod view;
 mod wheel;
+mod windows;
 mod worker;
 
 use std::rc::Rc;
@@ -57,14 +64,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use contracts::{Applications, Communities, Credentials, Identity, Messaging, Relations};
+use infra::cache::Cache;
 use infra::fanout::{Fanout, Topic};
-use kernel::{Failure, SharedClock, SharedRng};
+use kernel::{Failure, SharedClock, SharedRng, UserId};
 use runtime::{Check, Lifecycle, Module};
 use tokio::sync::mpsc;
 use web_kit::{Table, TokenVerifier};
 
 use crate::backend::Backend;
 use crate::node::{Intake, Node, WorkerHandle};
+use crate::presence::Shown;
+use crate::presence::announce::Presences;
 use crate::worker::Worker;
 
 #[doc(hidden)]
@@ -117,6 +127,8 @@ pub struct Deps {
     pub verifier: Arc<TokenVerifier>,
     /// Where events come from.
     pub fanout: Arc<dyn Fanout>,
+    /// Where nodes say who is on them.
+    pub cache: Arc<dyn Cache>,
     /// For sessions that are left to the next process.
     pub db: db::Db,
     /// What is stored about people; it is also there without a gateway.
@@ -167,6 +179,8 @@ impl Realtime {
                 );
             }
         }
+        let telling = Arc::clone(node).tell_presence();
+        runtime::spawn(&node.lifecycle, "realtime-presence", telling);
         Ok(realtime)
     }
 
@@ -186,6 +200,7 @@ impl Realtime {
             applications: deps.applications,
             verifier: deps.verifier,
         };
+        let presence = Presences::new(deps.cache, deps.fanout, Arc::clone(&deps.clock));
         let main = tokio::runtime::Handle::current();
         let node = Node::new(
             deps.settings,
@@ -196,6 +211,7 @@ impl Realtime {
             main,
             deps.db,
             workers,
+            presence,
         );
         Arc::new(Realtime {
             node: Arc::new(node),
@@ -234,12 +250,37 @@ impl Realtime {
     /// published any more: the HTTP server has ended.
     pub async fn finish(&self) {
         self.node.finish.cancel();
+        self.node.end_presence().await;
         let workers = u32::try_from(self.node.workers.len()).unwrap_or(1);
         tokio::select! {
             // The semaphore is never closed.
             done = self.node.spilled.acquire_many(workers) => drop(done),
             () = self.node.lifecycle.hard().cancelled() => {}
         }
+    }
+
+    /// How `viewer` may see `user`, and when the user was here last.
+    pub(crate) async fn presence_of(
+        &self,
+        viewer: UserId,
+        user: UserId,
+    ) -> Result<(Shown, Option<jiff::Timestamp>), Failure> {
+        let visible = self.node.backend.relations.visible(viewer, &[user]).await?;
+        // Nothing is said of whom nobody knows.
+        let visible = visible.first();
+        let shown = match visible.is_some_and(|visible| visible.presence) {
+            true => self.node.presence.here(user),
+            false => None,
+        };
+        let last_seen = match visible.is_some_and(|visible| visible.last_seen) {
+            true => sql::find_last_seen(&self.node.db, user).await?,
+            false => None,
+        };
+        let to_the_minute = |at: jiff::Timestamp| {
+            let second = at.as_second() - at.as_second().rem_euclid(60);
+            jiff::Timestamp::from_second(second).unwrap_or(at)
+        };
+        Ok((shown.unwrap_or_default(), last_seen.map(to_the_minute)))
     }
 
     pub(crate) fn url(&self, host: &str) -> String {
@@ -292,7 +333,7 @@ fn start_worker(
         }
         let deliver = Rc::clone(&worker).deliver(deliveries);
         let deliver = runtime::spawn_local(&lifecycle, "realtime-deliver", deliver);
-        let parts: [(&'static str, futures::future::LocalBoxFuture<'static, ()>); 5] = [
+        let parts: [(&'static str, futures::future::LocalBoxFuture<'static, ()>); 6] = [
             (
                 "realtime-intake",
                 Box::pin(Rc::clone(&worker).take_in(mailbox)),
@@ -303,6 +344,10 @@ fn start_worker(
             ),
             ("realtime-flush", Box::pin(Rc::clone(&worker).flush_dirty())),
             ("realtime-time", Box::pin(Rc::clone(&worker).keep_time())),
+            (
+                "realtime-presence-out",
+                Box::pin(Rc::clone(&worker).say_presence()),
+            ),
             (
                 "realtime-revoked",
                 Box::pin(Rc::clone(&worker).obey_revocations(revoked)),

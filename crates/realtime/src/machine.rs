@@ -4,9 +4,12 @@
 //! says; a table at the foot is its test.
 
 use contracts::messaging::{Cursor, SyncFrom};
+use kernel::CommunityId;
 
 use crate::close::Close;
 use crate::command::{Command, Identify, RequestMembers, Resume};
+use crate::presence::Wish;
+use crate::windows::Subscription;
 
 /// Milliseconds since an arbitrary start of the worker.
 pub(crate) type Ms = u64;
@@ -30,8 +33,12 @@ pub(crate) enum Act {
     Identify(Box<Identify>),
     /// Go on with one.
     Resume(Resume),
+    /// Show the user so.
+    Wish(Wish),
     /// Send members.
     Members(Box<RequestMembers>),
+    /// Show windows of a community from now on.
+    Subscribe(CommunityId, Subscription),
     /// Tell what was missed.
     Sync(Vec<SyncFrom>),
     /// Note how far the reader has got.
@@ -103,7 +110,11 @@ impl Machine {
             (Phase::Live, Command::RequestMembers(request)) => Act::Members(request),
             (Phase::Live, Command::Sync(from)) => Act::Sync(from),
             (Phase::Live, Command::Receipts(cursors)) => Act::Receipts(cursors),
-            (Phase::Live, Command::Presence | Command::Voice) => Act::None,
+            (Phase::Live, Command::Presence(wish)) => Act::Wish(wish),
+            (Phase::Live, Command::Subscribe(community, subscription)) => {
+                Act::Subscribe(community, subscription)
+            }
+            (Phase::Live, Command::Voice) => Act::None,
             (Phase::Fresh | Phase::Joining, _) => Act::Close(Close::NotAuthenticated),
             (Phase::Live, Command::Heartbeat(_)) => Act::None,
         }
@@ -164,6 +175,7 @@ mod tests {
     const PRESENCE: &str = r#"{"op":3,"d":{}}"#;
     const MEMBERS: &str = r#"{"op":8,"d":{"guild_id":"1","query":"","limit":0}}"#;
 
+    const SUBSCRIBE: &str = r#"{"op":60,"d":{"guild":"1","typing":true}}"#;
     const SYNC: &str = r#"{"op":61,"d":{"channels":{"1":{"ev":0}}}}"#;
     const RECEIPTS: &str = r#"{"op":65,"d":{"1":{"read":"5"}}}"#;
 
@@ -181,7 +193,9 @@ mod tests {
             Act::None => "None".into(),
             Act::Identify(_) => "Identify".into(),
             Act::Resume(_) => "Resume".into(),
+            Act::Wish(_) => "Wish".into(),
             Act::Members(_) => "Members".into(),
+            Act::Subscribe(..) => "Subscribe".into(),
             Act::Sync(_) => "Sync".into(),
             Act::Receipts(_) => "Receipts".into(),
         }
@@ -205,8 +219,10 @@ mod tests {
             (Live, BEAT, "Beat Some(5)", Live),
             (Live, IDENTIFY, "AlreadyAuthenticated", Live),
             (Live, RESUME, "AlreadyAuthenticated", Live),
-            (Live, PRESENCE, "None", Live),
+            (Live, PRESENCE, "Wish", Live),
             (Live, MEMBERS, "Members", Live),
+            (Live, SUBSCRIBE, "Subscribe", Live),
+            (Joining, SUBSCRIBE, "NotAuthenticated", Joining),
             (Live, SYNC, "Sync", Live),
             (Live, RECEIPTS, "Receipts", Live),
             (Live, r#"{"op":99}"#, "UnknownOpcode", Live),
@@ -221,11 +237,11 @@ mod tests {
     fn commands_are_limited_and_heartbeats_are_not() {
         let mut machine = at(Phase::Live);
         for _ in 0..COMMANDS_PER_WINDOW {
-            assert_eq!(name(&machine.on_text(PRESENCE, 10)), "None");
+            assert_eq!(name(&machine.on_text(PRESENCE, 10)), "Wish");
         }
         assert_eq!(name(&machine.on_text(BEAT, 10)), "Beat Some(5)");
         assert_eq!(name(&machine.on_text(PRESENCE, 59_999)), "RateLimited");
-        assert_eq!(name(&machine.on_text(PRESENCE, 60_000)), "None");
+        assert_eq!(name(&machine.on_text(PRESENCE, 60_000)), "Wish");
     }
 
     #[test]

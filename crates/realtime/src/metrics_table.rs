@@ -2,6 +2,9 @@
 
 use runtime::{Metric, MetricKind};
 
+/// Presences nobody is told.
+pub(crate) const PRESENCE_DROPPED: &str = "meydan_realtime_presence_dropped_total";
+
 /// Name, kind, labels and meaning of each.
 pub const METRICS: &[Metric] = &[
     Metric {
@@ -27,6 +30,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[],
         help: "Sockets closed because their client read too slowly.",
+    },
+    Metric {
+        name: PRESENCE_DROPPED,
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Presences that newer ones replaced, or that were more than the node may send.",
     },
     Metric {
         name: "meydan_realtime_gaps_total",

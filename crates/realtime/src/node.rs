@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::close::Close;
 use crate::command::Resume;
+use crate::presence::announce::Presences;
 use crate::settings::Settings;
 use crate::spill::Spilled;
 
@@ -69,6 +70,8 @@ pub(crate) struct Node {
     pub(crate) main: Handle,
     pub(crate) db: db::Db,
     pub(crate) workers: Vec<WorkerHandle>,
+    /// Who is here.
+    pub(crate) presence: Presences,
     /// Nothing is published any more: sessions may be left to the next process.
     pub(crate) finish: CancellationToken,
     /// A permit per worker that has done so.
@@ -91,6 +94,7 @@ impl Node {
         main: Handle,
         db: db::Db,
         workers: Vec<WorkerHandle>,
+        presence: Presences,
     ) -> Self {
         Node {
             settings,
@@ -101,6 +105,7 @@ impl Node {
             main,
             db,
             workers,
+            presence,
             finish: CancellationToken::new(),
             spilled: Semaphore::new(0),
             sockets: Mutex::default(),

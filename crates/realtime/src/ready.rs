@@ -30,6 +30,7 @@ pub(crate) struct Ready<'a> {
     pub(crate) read_states: &'a [ReadState],
     pub(crate) drafts: &'a [Draft],
     pub(crate) relationships: &'a [Relationship],
+    pub(crate) presences: Vec<Value>,
     pub(crate) resume_gateway_url: &'a str,
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn ready(ready: &Ready<'_>) -> Bytes {
         if ready.profile.cap.has_read_states() {
             members.insert("read_states".to_owned(), json!(ready.read_states));
             members.insert("drafts".to_owned(), json!(ready.drafts));
+            members.insert("presences".to_owned(), json!(ready.presences));
         }
         if let Some(shard) = ready.profile.shard {
             members.insert("shard".to_owned(), json!([shard.0, shard.1]));
@@ -78,7 +80,7 @@ struct GuildCreate<'a> {
     members: &'a [Member],
     channels: &'a [Channel],
     threads: [Value; 0],
-    presences: [Value; 0],
+    presences: &'a [Value],
     voice_states: [Value; 0],
     stage_instances: [Value; 0],
     guild_scheduled_events: [Value; 0],
@@ -86,7 +88,7 @@ struct GuildCreate<'a> {
 }
 
 /// The tail of GUILD_CREATE.
-pub(crate) fn guild_create(told: &Told) -> Bytes {
+pub(crate) fn guild_create(told: &Told, presences: Vec<Value>) -> Bytes {
     let snapshot = &told.snapshot;
     let sent = i64::try_from(told.members.len()).unwrap_or(i64::MAX);
     dispatch(
@@ -101,7 +103,7 @@ pub(crate) fn guild_create(told: &Told) -> Bytes {
             members: &told.members,
             channels: &snapshot.channels,
             threads: [],
-            presences: [],
+            presences: &presences,
             voice_states: [],
             stage_instances: [],
             guild_scheduled_events: [],
@@ -139,6 +141,7 @@ pub(crate) fn member_chunks(
     members: &[Member],
     not_found: &[UserId],
     nonce: Option<&str>,
+    presences: Option<&dyn Fn(&[Member]) -> Vec<Value>>,
 ) -> Vec<Bytes> {
     let chunks: Vec<&[Member]> = if members.is_empty() {
         vec![members]
@@ -156,6 +159,9 @@ pub(crate) fn member_chunks(
         });
         if let (Some(members), Some(nonce)) = (d.as_object_mut(), nonce) {
             members.insert("nonce".to_owned(), json!(nonce));
+        }
+        if let (Some(fields), Some(presences)) = (d.as_object_mut(), presences) {
+            fields.insert("presences".to_owned(), json!(presences(chunk)));
         }
         dispatch("GUILD_MEMBERS_CHUNK", &d)
     };
@@ -217,7 +223,7 @@ mod tests {
 
     #[test]
     fn nobody_found_is_still_one_chunk() {
-        let chunks = member_chunks(CommunityId::new(1), &[], &[UserId::new(9)], Some("n"));
+        let chunks = member_chunks(CommunityId::new(1), &[], &[UserId::new(9)], Some("n"), None);
         assert_eq!(chunks.len(), 1);
         let d = &parse(&chunks[0])["d"];
         assert_eq!(d["chunk_count"], 1);
@@ -237,7 +243,13 @@ mod tests {
             mute: false,
             deaf: false,
         };
-        let chunks = member_chunks(CommunityId::new(1), &vec![member; CHUNK + 1], &[], None);
+        let chunks = member_chunks(
+            CommunityId::new(1),
+            &vec![member; CHUNK + 1],
+            &[],
+            None,
+            None,
+        );
         let sizes: Vec<_> = chunks
             .iter()
             .map(|c| parse(c)["d"]["members"].as_array().unwrap().len())

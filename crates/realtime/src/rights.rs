@@ -58,6 +58,7 @@ fn is_ahead(record: &Record, view: Option<&View>) -> bool {
         Body::Dispatch(dispatch) if dispatch.name == "CHANNEL_DELETE" => view.is_none(),
         Body::Dispatch(dispatch) if dispatch.needs != Chat::NONE => newer(record.epoch),
         Body::Control(_) | Body::Dispatch(_) => record.channel.is_some() && newer(record.epoch),
+        Body::Presence(_) => false,
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use kernel::{ChannelId, CommunityId, UserId};
 
 /// Bounds of a [`Ring`].
 #[derive(Debug, Clone, Copy)]
@@ -40,14 +41,35 @@ pub(crate) struct Tail {
     pub(crate) bytes: Bytes,
     /// Not kept once written, and the first to be dropped.
     pub(crate) ephemeral: bool,
+    /// Of whom it tells the newest state, if that is all it does.
+    pub(crate) subject: Option<Subject>,
+}
+
+/// Whose newest state replaces an older one that still waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// A user, as shown in a community or to those who know them.
+    Presence(UserId, Option<CommunityId>),
+    /// How far a user has got in a channel.
+    Receipt(ChannelId, UserId),
 }
 
 impl Tail {
+    /// Of an event that nobody gets later.
+    pub(crate) fn passing(bytes: Bytes) -> Self {
+        Tail {
+            bytes,
+            ephemeral: true,
+            subject: None,
+        }
+    }
+
     /// Of an event that is kept for RESUME.
     pub(crate) fn kept(bytes: Bytes) -> Self {
         Tail {
             bytes,
             ephemeral: false,
+            subject: None,
         }
     }
 }
@@ -57,6 +79,8 @@ impl Tail {
 pub(crate) enum Push {
     /// It waits, or was dropped as ephemeral.
     Done,
+    /// Too much waits for a state that passes: it may come later.
+    Late,
     /// It waits, but the queue is beyond its bounds: the socket has to go.
     Overflow,
 }
@@ -125,7 +149,16 @@ impl Ring {
 
     /// Appends an event for a client that is connected.
     pub(crate) fn push(&mut self, tail: Rc<Tail>) -> Push {
-        if tail.ephemeral && self.is_half_full() {
+        if let Some(subject) = tail.subject
+            && self.is_crowded()
+        {
+            if self.merge(subject, &tail) {
+                return Push::Done;
+            }
+            if tail.ephemeral {
+                return Push::Late;
+            }
+        } else if tail.ephemeral && tail.subject.is_none() && self.is_half_full() {
             return Push::Done;
         }
         self.append(tail);
@@ -279,6 +312,27 @@ impl Ring {
     pub(crate) fn is_half_full(&self) -> bool {
         let (queued, bytes) = self.load();
         queued * 2 >= self.bounds.queued || bytes * 2 >= self.bounds.queued_bytes
+    }
+
+    /// Whether 60 % of what may wait does: states replace each other from here on.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let (queued, bytes) = self.load();
+        queued * 5 >= self.bounds.queued * 3 || bytes * 5 >= self.bounds.queued_bytes * 3
+    }
+
+    /// Puts a state in the place of an older one of the same subject. The oldest that waits may have
+    /// left in part and stays as it is.
+    fn merge(&mut self, subject: Subject, tail: &Rc<Tail>) -> bool {
+        let mut waiting = self.slots.range_mut(self.written..).flatten();
+        if self.prelude.is_empty() {
+            waiting.next();
+        }
+        let Some(slot) = waiting.find(|slot| slot.subject == Some(subject)) else {
+            return false;
+        };
+        self.queued_bytes = self.queued_bytes - slot.bytes.len() + tail.bytes.len();
+        *slot = Rc::clone(tail);
+        true
     }
 
     fn trim_kept(&mut self) {

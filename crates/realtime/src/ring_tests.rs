@@ -14,6 +14,7 @@ fn tail(text: &str) -> Rc<Tail> {
     Rc::new(Tail {
         bytes: Bytes::copy_from_slice(text.as_bytes()),
         ephemeral: false,
+        subject: None,
     })
 }
 
@@ -21,6 +22,7 @@ fn typing() -> Rc<Tail> {
     Rc::new(Tail {
         bytes: Bytes::from_static(b"typing"),
         ephemeral: true,
+        subject: None,
     })
 }
 
@@ -200,7 +202,7 @@ proptest! {
                 Step::Push(n) => {
                     let body = vec![b'a', n];
                     sent.push(body.clone());
-                    let overflow = ring.push(Rc::new(Tail { bytes: body.into(), ephemeral: false }));
+                    let overflow = ring.push(Rc::new(Tail { bytes: body.into(), ephemeral: false, subject: None }));
                     if overflow == Push::Overflow {
                         ring.detach();
                         if ring.resume(last).is_err() { return Ok(()); }
@@ -232,4 +234,85 @@ proptest! {
         }
         prop_assert_eq!(received, sent);
     }
+}
+
+const ROOMY: Bounds = Bounds {
+    kept: 20,
+    kept_bytes: 10_000,
+    queued: 10,
+    queued_bytes: 10_000,
+};
+
+fn state(of: i64, text: &'static str) -> Rc<Tail> {
+    Rc::new(Tail {
+        bytes: Bytes::from_static(text.as_bytes()),
+        ephemeral: true,
+        subject: Some(Subject::Presence(UserId::new(of), None)),
+    })
+}
+
+fn texts(ring: &Ring) -> Vec<String> {
+    let waiting = ring.waiting();
+    waiting
+        .map(|(_, bytes)| String::from_utf8(bytes.to_vec()).unwrap())
+        .collect()
+}
+
+#[test]
+fn at_sixty_percent_states_replace_each_other_or_come_later() {
+    let mut ring = Ring::new(ROOMY, Vec::new());
+    for _ in 0..3 {
+        ring.push(tail("x"));
+    }
+    ring.push(state(1, "a1"));
+    ring.push(state(1, "a2"));
+    assert_eq!(
+        texts(&ring),
+        ["x", "x", "x", "a1", "a2"],
+        "below it nothing is merged"
+    );
+    assert_eq!(ring.push(typing()), Push::Done);
+    assert_eq!(ring.waiting().count(), 5, "typing is dropped at half");
+    ring.push(state(2, "b1"));
+    assert!(ring.is_crowded(), "six of ten");
+    assert_eq!(ring.push(state(2, "b2")), Push::Done);
+    assert_eq!(ring.push(state(3, "c1")), Push::Late);
+    assert_eq!(texts(&ring), ["x", "x", "x", "a1", "a2", "b2"]);
+    let receipt = |text: &'static str| {
+        Rc::new(Tail {
+            bytes: Bytes::from_static(text.as_bytes()),
+            ephemeral: false,
+            subject: Some(Subject::Receipt(ChannelId::new(1), UserId::new(1))),
+        })
+    };
+    assert_eq!(
+        ring.push(receipt("r1")),
+        Push::Done,
+        "receipts are not lost"
+    );
+    assert_eq!(ring.push(receipt("r2")), Push::Done);
+    assert_eq!(texts(&ring), ["x", "x", "x", "a1", "a2", "b2", "r2"]);
+}
+
+#[test]
+fn oldest_that_waits_may_be_half_out_and_is_not_replaced() {
+    let mut ring = Ring::new(ROOMY, Vec::new());
+    ring.push(state(1, "a1"));
+    for _ in 0..5 {
+        ring.push(tail("x"));
+    }
+    assert_eq!(ring.push(state(1, "a2")), Push::Late);
+    assert_eq!(texts(&ring)[0], "a1");
+}
+
+#[test]
+fn presence_uses_up_a_number_and_is_not_kept() {
+    let mut ring = Ring::new(ROOMY, Vec::new());
+    ring.push(tail("x"));
+    ring.push(state(1, "a"));
+    ring.push(tail("y"));
+    (0..3).for_each(|_| ring.mark_written());
+    ring.detach();
+    assert_eq!(ring.resume(0), Ok(()));
+    assert_eq!(waiting(&ring), [1, 3]);
 }

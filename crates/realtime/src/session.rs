@@ -1,7 +1,7 @@
 //! A session: one login's view of the world, with or without a socket.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use contracts::messaging::InboxParts;
@@ -14,7 +14,9 @@ use crate::close::Dialect;
 use crate::conn::Conn;
 use crate::encoded::{Content, Encoded, Form};
 use crate::machine::Ms;
-use crate::ring::Ring;
+use crate::presence::{Budget, Wish};
+use crate::ring::{Ring, Subject, Tail};
+use crate::windows::{Subscription, Subscriptions};
 
 /// Number of a session within its worker.
 pub(crate) type SessionKey = u64;
@@ -25,6 +27,9 @@ pub(crate) const MESSAGE_CONTENT: u64 = 1 << 15;
 pub(crate) const PRIVILEGED: u64 = (1 << 1) | (1 << 8) | MESSAGE_CONTENT;
 /// Bit of the intent that brings members.
 pub(crate) const GUILD_MEMBERS: u64 = 1 << 1;
+
+/// Bit of the intent that brings who is here.
+pub(crate) const PRESENCES: u64 = 1 << 8;
 
 /// Bit of the intent that brings receipts of others.
 pub(crate) const RECEIPTS: u64 = 1 << 40;
@@ -62,6 +67,11 @@ impl Capabilities {
         self.0 & 16 == 16
     }
 
+    /// Bit 3: asks by op 60 for what it shows, and is sent no more of communities.
+    pub(crate) fn is_lazy(self) -> bool {
+        self.0 & 8 == 8
+    }
+
     /// Bit 1: wants `c`, `ev`, `g` and `rev` beside events.
     pub(crate) fn form(self) -> Form {
         if self.0 & 2 == 2 {
@@ -84,6 +94,9 @@ pub(crate) struct Profile {
     pub(crate) cap: Capabilities,
     pub(crate) shard: Option<(u32, u32)>,
     pub(crate) large_threshold: u16,
+    /// What the user sits at, see [`Profile::client`].
+    #[serde(default)]
+    pub(crate) is_mobile: bool,
 }
 
 impl Profile {
@@ -102,6 +115,15 @@ impl Profile {
             InboxParts::WithReadStates
         } else {
             InboxParts::Channels
+        }
+    }
+
+    /// The kind of client in `client_status`.
+    pub(crate) fn client(&self) -> &'static str {
+        match (self.bot, self.is_mobile) {
+            (true, _) => "web",
+            (false, true) => "mobile",
+            (false, false) => "desktop",
         }
     }
 
@@ -144,6 +166,13 @@ pub(crate) struct Session {
     pub(crate) watch: Cell<u32>,
     /// When the device has to be looked at again, because the token that opened it expires.
     pub(crate) recheck_at: Cell<Option<Ms>>,
+    /// What it wants shown of its user, and what it may ask for next.
+    pub(crate) wish: RefCell<Wish>,
+    pub(crate) wishes: RefCell<Budget>,
+    /// The newest states it could not be told, see [`crate::presence`].
+    pub(crate) owed: RefCell<BTreeMap<Subject, Rc<Tail>>>,
+    /// What it looks at (op 60).
+    pub(crate) subscriptions: RefCell<Subscriptions>,
 }
 
 /// Why a session may not have an event.
@@ -169,6 +198,10 @@ impl Session {
             detached_at: Cell::new(0),
             watch: Cell::new(0),
             recheck_at: Cell::new(None),
+            wish: RefCell::default(),
+            wishes: RefCell::default(),
+            owed: RefCell::default(),
+            subscriptions: RefCell::default(),
         })
     }
 
@@ -190,7 +223,36 @@ impl Session {
     /// Belongs to the community no more; false when it did not.
     pub(crate) fn leave(&self, community: CommunityId) -> bool {
         self.joining.borrow_mut().remove(&community);
+        self.subscriptions.borrow_mut().remove(community);
         self.communities.borrow_mut().remove(&community).is_some()
+    }
+
+    /// Whether it is to be told of a member of a community: all of them with the intent, or those it
+    /// looks at.
+    pub(crate) fn wants_presence(&self, community: CommunityId, member: UserId) -> bool {
+        if self.profile.cap.is_lazy() {
+            return self.subscriptions.borrow().shows(community, member);
+        }
+        self.profile.intents & PRESENCES != 0
+    }
+
+    /// Whether an event of a community is one it looks at: a lazy session is shown who types and what
+    /// threads do only where it asked for it.
+    pub(crate) fn looks_at(&self, community: CommunityId, name: &str) -> bool {
+        if !self.profile.cap.is_lazy() {
+            return true;
+        }
+        let asked = |wants: fn(&Subscription) -> bool| {
+            self.subscriptions
+                .borrow()
+                .get(community)
+                .is_some_and(wants)
+        };
+        match name {
+            "TYPING_START" => asked(|subscription| subscription.typing),
+            name if name.starts_with("THREAD_") => asked(|subscription| subscription.threads),
+            _ => true,
+        }
     }
 
     /// Waits until the queue has room for something large; false when the socket is gone.
@@ -242,6 +304,7 @@ impl Session {
             cap: Capabilities::default(),
             shard: None,
             large_threshold: 50,
+            is_mobile: false,
         };
         Session::new(
             key,

@@ -38,6 +38,8 @@ pub struct Settings {
     pub origins: web_kit::Cors,
     /// Number of this node in session ids.
     pub node: u16,
+    /// Presences sent to sockets of this node in a second; newer ones take the place of older.
+    pub presence_per_second: usize,
     /// Restores spilled sessions at start; for a node that is alone.
     pub restore: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Settings {
             gateway_url: None,
             origins: web_kit::Cors::default(),
             node: 1,
+            presence_per_second: 2_000,
             restore: true,
         }
     }

@@ -343,7 +343,11 @@ impl Worker {
                 self.mark_dirty(conn);
             }
             Act::Identify(identify) => self.begin_identify(conn, identify),
+            Act::Wish(wish) => self.on_wish(conn, wish),
             Act::Members(request) => self.begin_members(conn, request),
+            Act::Subscribe(community, subscription) => {
+                self.on_subscribe(conn, community, subscription);
+            }
             Act::Sync(from) => self.begin_sync(conn, from),
             Act::Receipts(cursors) => self.begin_receipts(conn, cursors),
             Act::Close(close) => self.end(conn, close),

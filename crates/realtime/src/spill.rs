@@ -14,6 +14,7 @@ use tokio::time::{Duration, sleep};
 use crate::close::Close;
 use crate::conn::Conn;
 use crate::node::{Intake, Node};
+use crate::presence::Wish;
 use crate::rights::Rights;
 use crate::ring::{Ring, Tail};
 use crate::session::{Profile, Session, Stage};
@@ -38,6 +39,8 @@ pub(crate) struct Spilled {
     base: u64,
     /// The shared parts of the events; none where one was dropped.
     tails: Vec<Option<String>>,
+    #[serde(default)]
+    wish: Wish,
 }
 
 impl Worker {
@@ -143,6 +146,7 @@ impl Worker {
             channels: session.channels.borrow().iter().copied().collect(),
             base,
             tails: slots.map(|slot| slot.and_then(text)).collect(),
+            wish: session.wish.borrow().clone(),
         })
     }
 
@@ -157,6 +161,7 @@ impl Worker {
         let ring = Ring::restored(self.node.settings.bounds(), spilled.base, tails);
         let session = Session::new(self.next_key(), spilled.profile, ring, Stage::Live);
         session.detached_at.set(self.now());
+        *session.wish.borrow_mut() = spilled.wish;
         self.register(&session);
         let mut topics = vec![(Topic::User(session.profile.user), 0)];
         topics.extend(

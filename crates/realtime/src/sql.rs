@@ -5,7 +5,13 @@ use jiff::Timestamp;
 use kernel::UserId;
 
 /// All statements, for the test that prepares each.
-pub(crate) const ALL: &[&Sql] = &[&INSERT_SPILLED, &TAKE_SPILLED, &DELETE_OLD_SPILLED];
+pub(crate) const ALL: &[&Sql] = &[
+    &INSERT_SPILLED,
+    &TAKE_SPILLED,
+    &DELETE_OLD_SPILLED,
+    &PUT_LAST_SEEN,
+    &FIND_LAST_SEEN,
+];
 
 const INSERT_SPILLED: Sql = Sql::new(
     "realtime.insert_spilled",
@@ -63,4 +69,42 @@ pub(crate) async fn take_spilled(
 /// Drops sessions nobody came for.
 pub(crate) async fn delete_old_spilled(source: impl Source, before: Timestamp) -> Result<u64> {
     DELETE_OLD_SPILLED.bind(&before).execute(source).await
+}
+
+// Newer wins: two nodes may tell of one user.
+const PUT_LAST_SEEN: Sql = Sql::new(
+    "realtime.put_last_seen",
+    "INSERT INTO realtime.last_seen AS l (user_id, seen_at)
+     SELECT user_id, seen_at
+       FROM unnest($1::bigint[], $2::timestamptz[]) AS t (user_id, seen_at)
+      ORDER BY user_id
+     ON CONFLICT (user_id) DO UPDATE
+        SET seen_at = excluded.seen_at
+      WHERE l.seen_at < excluded.seen_at",
+);
+
+const FIND_LAST_SEEN: Sql = Sql::new(
+    "realtime.find_last_seen",
+    // By primary key.
+    "SELECT seen_at
+       FROM realtime.last_seen
+      WHERE user_id = $1",
+);
+
+/// Notes when users were here last; each user once.
+pub(crate) async fn put_last_seen(
+    source: impl Source,
+    seen: &[(UserId, Timestamp)],
+) -> Result<u64> {
+    let (users, moments): (Vec<UserId>, Vec<Timestamp>) = seen.iter().copied().unzip();
+    PUT_LAST_SEEN
+        .bind(&users)
+        .bind(&moments)
+        .execute(source)
+        .await
+}
+
+/// When a user was here last.
+pub(crate) async fn find_last_seen(source: impl Source, user: UserId) -> Result<Option<Timestamp>> {
+    FIND_LAST_SEEN.bind(&user).optional_scalar(source).await
 }

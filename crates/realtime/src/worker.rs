@@ -16,9 +16,11 @@ use crate::close::Close;
 use crate::conn::{Conn, Flushed};
 use crate::machine::Ms;
 use crate::node::{Intake, Node};
+use crate::presence::outlet::Outlet;
 use crate::rights::Rights;
 use crate::ring::{Push, Tail};
 use crate::session::{Session, SessionKey, Stage};
+use crate::subscribe::Watched;
 use crate::topics::{Change, Topics};
 use crate::wheel::Wheel;
 
@@ -56,6 +58,11 @@ pub(crate) struct Worker {
     pub(crate) foresight: Semaphore,
     pub(crate) joining: Cell<usize>,
     pub(crate) read_buffer: RefCell<Vec<u8>>,
+    /// What is still to be said of who is here, and who wakes it.
+    pub(crate) outlet: RefCell<Outlet<Weak<Session>>>,
+    pub(crate) wake_outlet: Notify,
+    /// Communities whose member lists somebody looks at.
+    pub(crate) watched: RefCell<HashMap<CommunityId, Watched>>,
     wheel: RefCell<Wheel<Due>>,
     dirty: RefCell<Vec<Rc<Conn>>>,
     wake_flusher: Notify,
@@ -71,6 +78,7 @@ impl Worker {
         subscriptions: mpsc::Sender<(Topic, Change)>,
     ) -> Rc<Self> {
         let longest = READ_BUFFER.saturating_add(node.settings.max_frame);
+        let share = node.settings.presence_per_second / node.workers.len().max(1);
         Rc::new(Worker {
             index,
             node,
@@ -86,6 +94,9 @@ impl Worker {
             foresight: Semaphore::new(8),
             joining: Cell::new(0),
             read_buffer: RefCell::new(vec![0; longest]),
+            outlet: RefCell::new(Outlet::new(share)),
+            wake_outlet: Notify::new(),
+            watched: RefCell::default(),
             wheel: RefCell::new(Wheel::new(0)),
             dirty: RefCell::default(),
             wake_flusher: Notify::new(),
@@ -199,12 +210,16 @@ impl Worker {
     /// Puts an event into a session's ring and its socket on the list of those to flush.
     pub(crate) fn push(&self, session: &Session, tail: Rc<Tail>) {
         if !matches!(*session.stage.borrow(), Stage::Live) {
-            return;
+            return self.owe(session, &tail);
         }
         let Some(conn) = session.conn() else {
+            self.owe(session, &tail);
             return session.ring.borrow_mut().push_detached(tail);
         };
-        let pushed = session.ring.borrow_mut().push(tail);
+        let pushed = session.ring.borrow_mut().push(Rc::clone(&tail));
+        if pushed == Push::Late {
+            return self.owe(session, &tail);
+        }
         if pushed == Push::Overflow {
             // The flusher may not have come round yet: slow is only who does not take it now.
             self.flush(&conn);
@@ -262,6 +277,7 @@ impl Worker {
         }
         if let Some(session) = conn.session() {
             session.drained.notify_waiters();
+            self.pay_owed(&session);
         }
     }
 
@@ -289,7 +305,9 @@ impl Worker {
     /// Looks at a session when its time without a socket is over, or its device is to be checked.
     pub(crate) fn watch_session(&self, session: &Rc<Session>) {
         let gone = session.conn().is_none().then(|| self.gone_at(session));
-        let Some(next) = [gone, session.recheck_at.get()].into_iter().flatten().min() else {
+        let wish = session.wishes.borrow().due();
+        let times = [gone, session.recheck_at.get(), wish];
+        let Some(next) = times.into_iter().flatten().min() else {
             return;
         };
         session.watch.set(session.watch.get().wrapping_add(1));
@@ -360,6 +378,10 @@ impl Worker {
         if session.recheck_at.get().is_some_and(|at| now >= at) {
             self.recheck(session);
         }
+        if session.wishes.borrow().due().is_some_and(|at| now >= at) {
+            // Looks for the next deadline too.
+            return self.look_at_wishes(session);
+        }
         self.watch_session(session);
     }
 
@@ -392,6 +414,7 @@ impl Worker {
         session.ring.borrow_mut().detach();
         session.detached_at.set(self.now());
         self.node.release_socket(session.profile.user);
+        self.hide_self(session);
         self.watch_session(session);
     }
 
@@ -403,6 +426,7 @@ impl Worker {
             session.drained.notify_waiters();
             self.node.release_socket(session.profile.user);
         }
+        self.hide_self(session);
         self.sessions.borrow_mut().remove(&session.profile.id);
         if let Some(device) = session.profile.device {
             let mut devices = self.devices.borrow_mut();

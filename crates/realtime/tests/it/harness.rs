@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::Credentials;
 use contracts::identity::{From, SigningKey, User};
+use infra::cache::LocalCache;
 use infra::fanout::{Body, Control, Dispatch, Fanout, LocalFanout, Record, Topic, Version};
 use jiff::Timestamp;
 use kernel::perm::Chat;
@@ -75,6 +76,7 @@ pub(crate) struct World {
     pub(crate) relations: Arc<FakeRelations>,
     pub(crate) applications: Arc<FakeApplications>,
     pub(crate) fanout: Arc<LocalFanout>,
+    pub(crate) cache: Arc<LocalCache>,
     pub(crate) verifier: Arc<TokenVerifier>,
     pub(crate) users: Vec<User>,
 }
@@ -102,6 +104,7 @@ impl World {
             relations: FakeRelations::new(),
             applications,
             fanout: LocalFanout::new(),
+            cache: LocalCache::new(Arc::new(SystemClock), 10_000),
             verifier: testkit::http::verifier()?,
             users,
         })
@@ -121,6 +124,7 @@ impl World {
             applications: self.applications.clone(),
             verifier: Arc::clone(&self.verifier),
             fanout: self.fanout.clone(),
+            cache: self.cache.clone(),
             db: self.db.app("realtime")?,
             rows: rows(self.db.app("realtime")?),
             clock: clock.clone(),
@@ -241,7 +245,7 @@ pub(crate) fn needing(needs: Chat, record: Record) -> Record {
             body: Body::Dispatch(Dispatch { needs, ..dispatch }),
             ..record
         },
-        Body::Control(_) => record,
+        Body::Control(_) | Body::Presence(_) => record,
     }
 }
 

@@ -21,6 +21,8 @@ mod pages;
 #[cfg(test)]
 mod personal_data;
 #[cfg(test)]
+mod presence;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod races;

@@ -361,12 +361,12 @@ async fn frames_may_be_as_long_as_the_setting_says() -> Result<()> {
         })
         .await?;
     let (mut ayse, _) = node.person(AYSE).await?;
-    let head = r#"{"op":3,"d":""}"#;
+    let head = r#"{"op":4,"d":""}"#;
     let text = "x".repeat(max_frame - head.len());
-    ayse.send_text(&format!(r#"{{"op":3,"d":"{text}"}}"#))
+    ayse.send_text(&format!(r#"{{"op":4,"d":"{text}"}}"#))
         .await?;
     ayse.expect_nothing().await?;
-    ayse.send_text(&format!(r#"{{"op":3,"d":"{text}x"}}"#))
+    ayse.send_text(&format!(r#"{{"op":4,"d":"{text}x"}}"#))
         .await?;
     assert_eq!(ayse.closed().await?, 4002);
     node.stop().await
