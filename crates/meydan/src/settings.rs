@@ -185,6 +185,7 @@ pub(crate) fn realtime(config: &Config, node: u16, restore: bool) -> realtime::S
         ring_bytes: realtime.ring_bytes.in_memory(),
         queue_events: realtime.queue_events,
         queue_bytes: realtime.queue_bytes.in_memory(),
+        presence_per_second: realtime.presence_per_second,
         drain: Duration::from_secs(u64::from(realtime.drain_seconds)),
         origins: socket_origins(config),
         gateway_url: fixed.then(|| format!("{scheme}://{}/gateway", url.authority())),

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use contracts::communities::Member;
 use contracts::messaging::{Cursor, SyncFrom};
-use serde_json::Value;
 
 use crate::close::Close;
 use crate::command::RequestMembers;
@@ -48,8 +47,7 @@ impl Worker {
                 node.presence.of_members(profile.user, community, users)
             };
             let wants = presences && profile.intents & PRESENCES != 0;
-            let here: Option<&dyn Fn(&[Member]) -> Vec<Value>> =
-                if wants { Some(&here) } else { None };
+            let here: Option<&ready::Here<'_>> = if wants { Some(&here) } else { None };
             let nonce = nonce.as_deref();
             let chunks = ready::member_chunks(community, &members, &missing, nonce, here);
             for bytes in chunks {

@@ -55,6 +55,13 @@ impl Shown {
     }
 }
 
+/// Whom a user's own rule lets see them, before anybody is asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Everybody,
+    Some,
+}
+
 /// Who may see a user.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Sight {
@@ -67,14 +74,23 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
-    /// Whether `viewer`, whose own rule is `open` or not, may see the user.
-    pub(crate) fn admits(&self, viewer: UserId, viewer_is_open: bool) -> bool {
-        self.known.binary_search(&viewer).is_ok() || self.admits_strangers(viewer, viewer_is_open)
+    /// The same for the user as a viewer of others.
+    pub(crate) fn reach(&self) -> Reach {
+        if self.is_open {
+            Reach::Everybody
+        } else {
+            Reach::Some
+        }
+    }
+
+    /// Whether `viewer`, whose own rule has this reach, may see the user.
+    pub(crate) fn admits(&self, viewer: UserId, viewers: Reach) -> bool {
+        self.known.binary_search(&viewer).is_ok() || self.admits_strangers(viewer, viewers)
     }
 
     /// The same for what is shown in a community.
-    pub(crate) fn admits_strangers(&self, viewer: UserId, viewer_is_open: bool) -> bool {
-        self.is_open && viewer_is_open && self.severed.binary_search(&viewer).is_err()
+    pub(crate) fn admits_strangers(&self, viewer: UserId, viewers: Reach) -> bool {
+        self.is_open && viewers == Reach::Everybody && self.severed.binary_search(&viewer).is_err()
     }
 }
 
@@ -109,10 +125,15 @@ mod tests {
             severed: vec![blocked],
             known: vec![friend],
         };
-        assert!(sight.admits(friend, false) && sight.admits(stranger, true));
-        assert!(!sight.admits(stranger, false), "who hides does not see");
-        assert!(!sight.admits(blocked, true));
+        assert!(sight.admits(friend, Reach::Some) && sight.admits(stranger, Reach::Everybody));
+        assert!(
+            !sight.admits(stranger, Reach::Some),
+            "who hides does not see"
+        );
+        assert!(!sight.admits(blocked, Reach::Everybody));
         sight.is_open = false;
-        assert!(sight.admits(friend, true) && !sight.admits(stranger, true));
+        assert!(
+            sight.admits(friend, Reach::Everybody) && !sight.admits(stranger, Reach::Everybody)
+        );
     }
 }

@@ -135,13 +135,16 @@ pub(crate) fn resumed() -> Bytes {
     dispatch("RESUMED", &json!({"_trace": ["meydan"]}))
 }
 
+/// Says who of some members is here.
+pub(crate) type Here<'a> = dyn Fn(&[Member]) -> Vec<Value> + 'a;
+
 /// The tails of GUILD_MEMBERS_CHUNK: at least one, even when nobody was found.
 pub(crate) fn member_chunks(
     community: CommunityId,
     members: &[Member],
     not_found: &[UserId],
     nonce: Option<&str>,
-    presences: Option<&dyn Fn(&[Member]) -> Vec<Value>>,
+    presences: Option<&Here<'_>>,
 ) -> Vec<Bytes> {
     let chunks: Vec<&[Member]> = if members.is_empty() {
         vec![members]

@@ -3,7 +3,7 @@
 //! A list is made anew at most every [`PAUSE`] per community, and only while somebody looks; members
 //! are fetched only when one of them changed, or after [`STALE`].
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::rc::Rc;
 
 use contracts::communities::{Channel, Member, MemberQuery};
@@ -193,16 +193,18 @@ impl Worker {
                 if !self.may_look(session, community, channel) {
                     continue;
                 }
-                if !seeing.contains_key(&channel) {
-                    let overwrites = match base.overwrites.get(&channel) {
-                        Some(known) => Some(known.clone()),
-                        None => self.overwrites(session, community, channel).await,
-                    };
-                    let now = self.node.clock.now();
-                    let members = overwrites.map(|overwrites| base.seeing(&overwrites, now));
-                    seeing.insert(channel, members);
-                }
-                if let Some(Some(members)) = seeing.get(&channel) {
+                let members = match seeing.entry(channel) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(none) => {
+                        let overwrites = match base.overwrites.get(&channel) {
+                            Some(known) => Some(known.clone()),
+                            None => self.overwrites(session, community, channel).await,
+                        };
+                        let now = self.node.clock.now();
+                        none.insert(overwrites.map(|overwrites| base.seeing(&overwrites, now)))
+                    }
+                };
+                if let Some(members) = members {
                     self.show_list(session, base, members, channel);
                 }
             }

@@ -37,6 +37,9 @@ enum Row {
     Member(usize, Option<Arc<Shown>>),
 }
 
+/// By what a member is sorted in its group, which one it is, and how it is shown.
+type Placed = (String, usize, Option<Arc<Shown>>);
+
 /// A list as a viewer sees it.
 #[derive(Debug)]
 pub(crate) struct List<'a> {
@@ -94,8 +97,7 @@ impl<'a> List<'a> {
         let mut hoisted: Vec<_> = base.guild.roles.iter().filter(|role| role.hoist).collect();
         hoisted.sort_by_key(|role| (std::cmp::Reverse(role.position), role.id));
         let (online_group, offline_group) = (hoisted.len(), hoisted.len() + 1);
-        let mut of_group: BTreeMap<usize, Vec<(String, usize, Option<Arc<Shown>>)>> =
-            BTreeMap::new();
+        let mut of_group: BTreeMap<usize, Vec<Placed>> = BTreeMap::new();
         for (at, member) in base.members.iter().enumerate() {
             let Some(user) = member
                 .user

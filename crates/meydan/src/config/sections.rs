@@ -328,6 +328,8 @@ settings! {
         queue_events: usize = "256", in "16" => "16384";
         /// Unwritten bytes per socket; a slower reader is disconnected.
         queue_bytes: Size = "1MiB", in "16KiB" => "64MiB";
+        /// Presences sent to sockets of this process in a second; more are merged or dropped.
+        presence_per_second: usize = "2000", in "1" => "1000000";
         /// Largest frame a client may send.
         max_frame: Size = "16KiB", in "1KiB" => "1MiB";
     }

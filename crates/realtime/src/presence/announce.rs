@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::book::{Book, SocketKey, Told};
 use super::lease::{self, NODES, RENEW};
-use super::{Shown, Sight, Wish};
+use super::{Reach, Shown, Sight, Wish};
 use crate::close::Close;
 use crate::machine::Ms;
 use crate::node::Node;
@@ -162,7 +162,12 @@ impl Node {
         }
         let circle = self.backend.relations.circle(profile.user).await;
         let circle = circle.map_err(crate::backend::try_again)?;
-        self.presence.book().learn(profile.user, circle.is_open);
+        let reach = if circle.is_open {
+            Reach::Everybody
+        } else {
+            Reach::Some
+        };
+        self.presence.book().learn(profile.user, reach);
         Ok(())
     }
 
@@ -258,7 +263,7 @@ fn audience(
     let gone = now.shown == nothing();
     for community in communities {
         let topic = Topic::Community(*community);
-        if now.sight.is_open && !(gone && !was_open) {
+        if now.sight.is_open && (was_open || !gone) {
             let hidden = now.sight.severed.clone();
             all.push((topic, Some(*community), now.shown.clone(), hidden));
         } else if was_open {
@@ -349,7 +354,7 @@ mod tests {
     use super::*;
     use crate::presence::Status;
 
-    fn told(status: Status, is_open: bool, known: &[i64], severed: &[i64]) -> Told {
+    fn told(status: Status, reach: Reach, known: &[i64], severed: &[i64]) -> Told {
         let ids = |ids: &[i64]| ids.iter().map(|id| UserId::new(*id)).collect();
         Told {
             shown: Shown {
@@ -357,7 +362,7 @@ mod tests {
                 ..Shown::default()
             },
             sight: Sight {
-                is_open,
+                is_open: reach == Reach::Everybody,
                 severed: ids(severed),
                 known: ids(known),
             },
@@ -384,19 +389,23 @@ mod tests {
         for (before, now, expected) in [
             (
                 None,
-                told(Online, true, &[2], &[3]),
+                told(Online, Reach::Everybody, &[2], &[3]),
                 &["c:5 in 5 Online not 3", "u:2 Online not "][..],
             ),
-            (None, told(Online, false, &[2], &[]), &["u:2 Online not "]),
             (
-                Some(told(Online, true, &[2], &[])),
-                told(Offline, true, &[2], &[]),
+                None,
+                told(Online, Reach::Some, &[2], &[]),
+                &["u:2 Online not "],
+            ),
+            (
+                Some(told(Online, Reach::Everybody, &[2], &[])),
+                told(Offline, Reach::Everybody, &[2], &[]),
                 &["c:5 in 5 Offline not ", "u:2 Offline not "],
             ),
             (
                 // The switch was turned: strangers see nobody any more.
-                Some(told(Online, true, &[2, 4], &[])),
-                told(Online, false, &[2], &[]),
+                Some(told(Online, Reach::Everybody, &[2, 4], &[])),
+                told(Online, Reach::Some, &[2], &[]),
                 &[
                     "c:5 in 5 Offline not ",
                     "u:2 Online not ",
@@ -405,8 +414,8 @@ mod tests {
             ),
             (
                 // A friend was blocked.
-                Some(told(Online, true, &[2], &[])),
-                told(Online, true, &[], &[2]),
+                Some(told(Online, Reach::Everybody, &[2], &[])),
+                told(Online, Reach::Everybody, &[], &[2]),
                 &[
                     "c:5 in 5 Online not 2",
                     "u:2 Offline not ",

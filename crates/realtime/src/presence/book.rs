@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kernel::UserId;
 
-use super::{Shown, Sight, Status, Wish};
+use super::{Reach, Shown, Sight, Status, Wish};
 use crate::machine::Ms;
 
 /// Changes of a user within this time are told as one.
@@ -51,7 +51,7 @@ pub(crate) struct Book {
     due: BTreeSet<(Ms, UserId)>,
     due_at: HashMap<UserId, Ms>,
     /// Rules of users who are here, as far as they are known.
-    open: HashMap<UserId, bool>,
+    reach: HashMap<UserId, Reach>,
 }
 
 impl Book {
@@ -130,11 +130,11 @@ impl Book {
 
     /// The user was told of; what was before.
     pub(crate) fn told(&mut self, user: UserId, told: Told) -> Option<Told> {
-        self.learn(user, told.sight.is_open);
+        self.learn(user, told.sight.reach());
         if told.shown.is_here() || self.locals.contains_key(&user) {
             self.told.insert(user, told)
         } else {
-            self.open.remove(&user);
+            self.reach.remove(&user);
             self.told.remove(&user)
         }
     }
@@ -194,32 +194,32 @@ impl Book {
         others.into_iter().max_by_key(|told| told.shown.status)
     }
 
-    /// Notes whether everybody may see a user.
-    pub(crate) fn learn(&mut self, user: UserId, is_open: bool) {
-        self.open.insert(user, is_open);
+    /// Notes the reach of a user's rule.
+    pub(crate) fn learn(&mut self, user: UserId, reach: Reach) {
+        self.reach.insert(user, reach);
     }
 
     /// Whether that is known.
     pub(crate) fn knows(&self, user: UserId) -> bool {
-        self.open.contains_key(&user)
+        self.reach.contains_key(&user)
     }
 
-    /// Whether everybody may see a user, as far as is known here.
-    pub(crate) fn is_open(&self, user: UserId) -> bool {
-        self.open.get(&user).copied().unwrap_or(false)
+    /// The reach of a user's rule, as far as is known here.
+    pub(crate) fn reach(&self, user: UserId) -> Reach {
+        self.reach.get(&user).copied().unwrap_or(Reach::Some)
     }
 
     /// How `viewer` sees `user` in a community both are in: friends are seen there as by anybody.
     pub(crate) fn seen_among_members(&self, viewer: UserId, user: UserId) -> Option<&Shown> {
         let told = self.status(user)?;
-        let may = viewer == user || told.sight.admits_strangers(viewer, self.is_open(viewer));
+        let may = viewer == user || told.sight.admits_strangers(viewer, self.reach(viewer));
         may.then_some(&told.shown)
     }
 
     /// How `viewer` sees `user`.
     pub(crate) fn seen_by(&self, viewer: UserId, user: UserId) -> Option<&Shown> {
         let told = self.status(user)?;
-        let may = viewer == user || told.sight.admits(viewer, self.is_open(viewer));
+        let may = viewer == user || told.sight.admits(viewer, self.reach(viewer));
         may.then_some(&told.shown)
     }
 
@@ -346,7 +346,7 @@ impl Book {
                     .is_none_or(|told| !told.shown.is_here())
                 {
                     self.told.remove(&user);
-                    self.open.remove(&user);
+                    self.reach.remove(&user);
                 }
             }
         }

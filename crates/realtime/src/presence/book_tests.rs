@@ -71,7 +71,7 @@ fn end_of_the_last_socket_is_told_fifteen_seconds_later() {
     assert_eq!(tell(&mut book, 10_000 + LINGER - 1), []);
     assert!(book.status(USER).is_some());
     assert_eq!(tell(&mut book, 10_000 + LINGER), [Status::Offline]);
-    assert!(book.locals.is_empty() && book.told.is_empty() && book.open.is_empty());
+    assert!(book.locals.is_empty() && book.told.is_empty() && book.reach.is_empty());
     // Whoever comes back in time was never gone.
     book.put(USER, (0, 1), "desktop", wish(Status::Online), 50_000);
     tell(&mut book, 50_000);

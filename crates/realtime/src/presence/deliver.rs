@@ -13,8 +13,8 @@ use kernel::UserId;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::Wish;
 use super::outlet::PORTIONS;
+use super::{Reach, Wish};
 use crate::backend::Told;
 use crate::conn::Conn;
 use crate::encoded::tail;
@@ -182,7 +182,7 @@ impl Worker {
                 // Published for this user alone, who may see it.
                 (Topic::User(_), _) | (_, None) => session.profile.intents & PRESENCES != 0,
                 (_, Some(community)) => {
-                    (viewer == presence.user || book.is_open(viewer))
+                    (viewer == presence.user || book.reach(viewer) == Reach::Everybody)
                         && session.wants_presence(community, presence.user)
                 }
             }
