@@ -31,6 +31,7 @@
 
 mod activity;
 mod audit_log;
+mod audit_of_others;
 mod automod;
 mod bans;
 mod bots;
@@ -66,7 +67,6 @@ mod sql;
 mod statistics;
 mod templates;
 mod views;
-mod webhook_audit;
 
 use std::sync::Arc;
 
@@ -253,7 +253,7 @@ pub fn module(this: &Arc<Communities>) -> runtime::Module {
         consumers: vec![
             personal_data::consumer(this),
             activity::consumer(this),
-            webhook_audit::consumer(this),
+            audit_of_others::consumer(this),
         ],
         health: vec![runtime::Check::required(
             "communities.database",

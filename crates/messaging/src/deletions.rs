@@ -22,16 +22,33 @@ pub(crate) const MANY: std::ops::RangeInclusive<usize> = 2..=100;
 const OLDEST: Duration = Duration::from_secs(14 * 86_400);
 
 /// Empties a message.
-struct Delete(MessageId);
+struct Delete {
+    message: MessageId,
+    /// The event of who took another one's away, and the reason given.
+    removed: Option<(EventId, Option<String>)>,
+}
 
 #[async_trait]
 impl Change for Delete {
     async fn make(&self, desk: &mut Desk<'_>) -> Result<(), Error> {
-        let gone = empty(desk, &[self.0]).await?;
+        let id = self.message;
+        let gone = empty(desk, &[id]).await?;
         let gone = gone.first().ok_or(Error::UnknownMessage)?;
-        desk.happened(Happening::Deleted(Named { message_id: self.0 }))?;
-        let (event, message) = (desk.planned.id.cast(), (self.0, gone.author_id));
-        desk.emit_message(event, MESSAGE_DELETED, message, Some(gone.seq))
+        desk.happened(Happening::Deleted(Named { message_id: id }))?;
+        let (event, message) = (desk.planned.id.cast(), (id, gone.author_id));
+        desk.emit_message(event, MESSAGE_DELETED, message, Some(gone.seq))?;
+        let Some((event, reason)) = &self.removed else {
+            return Ok(());
+        };
+        let data = serde_json::to_value(events::Removal {
+            channel_id: desk.planned.channel,
+            community_id: desk.community(),
+            id,
+            author_id: gone.author_id,
+            reason: reason.as_deref(),
+        })?;
+        desk.emit(*event, events::MESSAGE_REMOVED, data);
+        Ok(())
     }
 }
 
@@ -94,23 +111,34 @@ impl Messaging {
         caller: &Caller,
         channel: ChannelId,
         id: MessageId,
+        reason: Option<String>,
     ) -> Result<(), Error> {
         let place = self.enter(caller, channel).await?;
         let row = self.row(channel, id).await?;
-        if row.author_id != caller.user {
-            place.needs(Chat::MANAGE_MESSAGES)?;
+        if row.author_id == caller.user {
+            return self.delete_in(&place, caller.user, id).await;
         }
-        self.delete_in(&place, caller.user, id).await
+        place.needs(Chat::MANAGE_MESSAGES)?;
+        let delete = Delete {
+            message: id,
+            removed: Some((self.ids.next()?, reason)),
+        };
+        let alter = self.plan(caller.user, &place, delete)?;
+        self.writers.alter(alter).await.map(drop)
     }
 
-    /// Deletes a message in a place where `actor` may.
+    /// Deletes a message of `actor` in a place.
     pub(crate) async fn delete_in(
         &self,
         place: &Place,
         actor: UserId,
         id: MessageId,
     ) -> Result<(), Error> {
-        let alter = self.plan(actor, place, Delete(id))?;
+        let delete = Delete {
+            message: id,
+            removed: None,
+        };
+        let alter = self.plan(actor, place, delete)?;
         self.writers.alter(alter).await.map(drop)
     }
 

@@ -22,6 +22,9 @@ pub const ATTACHMENTS_REMOVED: &str = "messaging.attachments_removed.v1";
 /// A message was deleted. `{channel_id, community_id?, id, author_id, seq, ev}`
 pub const MESSAGE_DELETED: &str = "messaging.message_deleted.v1";
 
+/// Somebody deleted another one's message. `{channel_id, community_id?, id, author_id, reason?}`, besides
+/// the event of the message. The event's actor did it.
+pub const MESSAGE_REMOVED: &str = "messaging.message_removed.v1";
 /// Somebody deleted many messages at once. `{channel_id, community_id?, ids, reason?}`; each message
 /// has an event of its own besides. The event's actor did it.
 pub const MESSAGES_BULK_DELETED: &str = "messaging.messages_bulk_deleted.v1";
@@ -35,6 +38,7 @@ pub const EVENTS: &[&str] = &[
     MESSAGE_UPDATED,
     ATTACHMENTS_REMOVED,
     MESSAGE_DELETED,
+    MESSAGE_REMOVED,
     MESSAGES_BULK_DELETED,
     USER_ERASED,
 ];
@@ -50,6 +54,18 @@ pub(crate) struct MessageEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seq: Option<i64>,
     pub(crate) ev: i64,
+}
+
+/// The data of another one's message deleted.
+#[derive(Debug, Serialize)]
+pub(crate) struct Removal<'a> {
+    pub(crate) channel_id: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) community_id: Option<CommunityId>,
+    pub(crate) id: MessageId,
+    pub(crate) author_id: UserId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'a str>,
 }
 
 /// The data of many messages deleted at once.

@@ -16,7 +16,7 @@ fn actions(log: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn what_happens_to_webhooks_stands_in_the_log_once() {
+async fn what_others_do_stands_in_the_log_once() {
     let world = World::new().await;
     let community = world.community().await;
     let module = communities::module(&world.app);
@@ -35,8 +35,13 @@ async fn what_happens_to_webhooks_stands_in_the_log_once() {
             actor: Some(OWNER),
             tenant: None,
             key: community.to_string(),
-            data: json!({"webhook_id": "9000", "community_id": community, "channel_id": "1",
-                "changes": changes, "reason": "builds"}),
+            data: match at {
+                3 => json!({"community_id": community, "channel_id": "1", "id": "5",
+                    "author_id": "7", "reason": "spam"}),
+                4 => json!({"community_id": community, "channel_id": "1", "ids": ["5", "6"]}),
+                _ => json!({"webhook_id": "9000", "community_id": community, "channel_id": "1",
+                    "changes": changes, "reason": "builds"}),
+            },
         };
         // Brought twice: the second time writes nothing.
         follower.handler.handle(&event).await.unwrap();
@@ -45,9 +50,23 @@ async fn what_happens_to_webhooks_stands_in_the_log_once() {
     let log = world
         .get(OWNER, &format!("/guilds/{community}/audit-logs"))
         .await;
-    let of_webhooks: Vec<i64> = actions(&log).into_iter().filter(|a| *a >= 50).collect();
-    assert_eq!(of_webhooks, [52, 51, 50]);
-    let newest = &entries(&log)[0];
+    let of_others: Vec<i64> = actions(&log).into_iter().filter(|a| *a >= 50).collect();
+    assert_eq!(of_others, [73, 72, 52, 51, 50]);
+    let [many, one, newest, ..] = &entries(&log)[..] else {
+        panic!("{log}");
+    };
+    assert_eq!(
+        (&many["target_id"], &many["options"]),
+        (&json!("1"), &json!({"count": "2"}))
+    );
+    assert_eq!(
+        (&one["target_id"], &one["options"], &one["reason"]),
+        (
+            &json!("7"),
+            &json!({"channel_id": "1", "count": "1"}),
+            &json!("spam")
+        )
+    );
     assert_eq!(newest["user_id"], json!(OWNER));
     assert_eq!(
         (&newest["target_id"], &newest["reason"], &newest["changes"]),

@@ -379,6 +379,7 @@ impl World {
                     Heard::Event(name.to_string(), rev, record.channel, data)
                 }
                 Body::Control(control) => Heard::Control(control.clone()),
+                Body::Presence(presence) => panic!("nobody's presence is told here: {presence:?}"),
             });
         }
         all

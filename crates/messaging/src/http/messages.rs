@@ -3,7 +3,7 @@ use axum::http::StatusCode;
 use contracts::messaging::Message;
 use kernel::{ChannelId, FieldError, MessageId};
 use serde::Deserialize;
-use web_kit::{Caller, Json, NoContent, Once, Path, Query, Replayed, Result};
+use web_kit::{AuditReason, Caller, Json, NoContent, Once, Path, Query, Replayed, Result};
 
 use super::App;
 use super::sending::Sending;
@@ -109,7 +109,9 @@ pub(super) async fn delete(
     State(app): App,
     caller: Caller,
     Path((channel, message)): Path<(ChannelId, MessageId)>,
+    AuditReason(reason): AuditReason,
 ) -> Result<NoContent> {
-    app.delete_message(&caller, channel, message).await?;
+    app.delete_message(&caller, channel, message, reason)
+        .await?;
     Ok(NoContent)
 }

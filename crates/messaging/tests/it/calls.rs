@@ -107,5 +107,5 @@ async fn the_module_is_whole() {
         .iter()
         .map(|consumer| consumer.name)
         .collect();
-    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names.len(), 4, "{names:?}");
 }

@@ -231,7 +231,10 @@ pub(crate) async fn happen(w: &World, kind: i16, dice: &mut Dice, step: usize) {
             let Some(id) = dice.pick(&seen.own) else {
                 return;
             };
-            w.messaging.delete_message(&caller, ROOM, id).await.unwrap();
+            w.messaging
+                .delete_message(&caller, ROOM, id, None)
+                .await
+                .unwrap();
         }
         8 => {
             let ids: Vec<MessageId> = seen.all.iter().rev().take(3).copied().collect();

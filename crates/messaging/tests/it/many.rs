@@ -145,3 +145,30 @@ async fn revisions_are_for_the_author_and_who_manages_messages() {
     const LEFT: Sql = Sql::new("test.left", "SELECT count(*) FROM messaging.revisions");
     assert_eq!(w.number(LEFT).await, 0);
 }
+
+#[tokio::test]
+async fn a_moderators_deletion_is_told_with_its_reason() {
+    const REMOVED: Sql = Sql::new(
+        "test.removed",
+        "SELECT jsonb_agg(jsonb_build_object('actor', actor::text, 'data', data))
+         FROM messaging.outbox WHERE type = 'messaging.message_removed.v1'",
+    );
+    let w = World::new().await;
+    manages(&w);
+    let own = w.say(ANA, "benim").await;
+    let other = w.say(BORA, "onun").await;
+    for id in [own, other] {
+        let headers = [("x-audit-log-reason", "spam")];
+        let (path, none) = (message(id), Value::Null);
+        let reply = testkit::http::call_with(&w.router, "DELETE", &path, ANA, &headers, none);
+        assert_eq!(reply.await.unwrap().status, 204);
+    }
+    let told: Value = REMOVED.scalar(&w.admin).await.unwrap();
+    assert_eq!(
+        told,
+        json!([{"actor": "1", "data": {
+            "channel_id": "800", "community_id": "700", "id": other, "author_id": BORA,
+            "reason": "spam"
+        }}])
+    );
+}

@@ -26,6 +26,12 @@ fn routes(id: MessageId, poll: MessageId) -> Vec<Row> {
         ("PATCH", message(id), json!({"content": "b"}), None),
         ("POST", of("typing"), Value::Null, send),
         ("POST", format!("{}/ack", message(id)), Value::Null, None),
+        (
+            "POST",
+            format!("{}/report", message(id)),
+            json!({"reason": "spam"}),
+            READ,
+        ),
         ("GET", receipts, Value::Null, None),
         ("PUT", of("notifications"), json!({"level": "all"}), None),
     ];

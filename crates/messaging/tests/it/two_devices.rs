@@ -295,7 +295,12 @@ impl Sequence {
             caller(ANA)
         };
         // It may be gone already, and the news still on its way.
-        drop(self.w.messaging.delete_message(&author, channel, id).await);
+        drop(
+            self.w
+                .messaging
+                .delete_message(&author, channel, id, None)
+                .await,
+        );
         Vec::new()
     }
 

@@ -282,6 +282,7 @@ impl Heard {
         let (dispatch, control) = match &record.body {
             Body::Dispatch(dispatch) => (Some(dispatch.clone()), None),
             Body::Control(control) => (None, Some(control.clone())),
+            Body::Presence(presence) => panic!("nobody's presence is told here: {presence:?}"),
         };
         let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
         Heard {
