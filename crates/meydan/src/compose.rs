@@ -7,13 +7,12 @@ mod alone;
 mod catalog;
 mod ground;
 mod issuers;
+mod told;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use contracts::{Credentials, PersonalData};
 use infra::bus::{Bus, LocalBus};
-use infra::outbound::{Bounds, Outbound, Permit, Permits};
 use kernel::{Failure, WorkerSlot};
 use runtime::{Job, Lifecycle, Module};
 use secrecy::SecretString;
@@ -22,6 +21,7 @@ use web_kit::{StackOptions, Table, TokenVerifier};
 use alone::{audit_of, identity_of, media_of};
 pub(crate) use catalog::{errors, metrics, migrations};
 use ground::Ground;
+use told::Told;
 
 use crate::config::Config;
 use crate::demo::{self, World};
@@ -76,61 +76,6 @@ pub(crate) struct Contexts {
     pub(crate) audit: Arc<audit::Audit>,
     /// What the gateway stores about people.
     sessions: Arc<realtime::PersonalRows>,
-}
-
-/// What contexts are told: by the settings, and by keys derived from the root secret.
-struct Told {
-    communities: communities::Limits,
-    messaging: messaging::Settings,
-    applications: applications::Settings,
-    outbound: Outbound,
-    audit: audit::Key,
-}
-
-impl Told {
-    /// With the built-in values.
-    fn built_in(root: &SecretString) -> Result<Self, Error> {
-        Ok(Told {
-            communities: communities::Limits::default(),
-            messaging: messaging::Settings::default(),
-            applications: applications::Settings::new(applications::Keys::derive(root)?),
-            outbound: outbound(Vec::new())?,
-            audit: audit::Key::derive(root)?,
-        })
-    }
-
-    /// As the settings say.
-    fn by(config: &Config, root: &SecretString) -> Result<Self, Error> {
-        let built_in = Told::built_in(root)?;
-        Ok(Told {
-            communities: settings::communities(config),
-            messaging: settings::messaging(config),
-            applications: applications::Settings {
-                public_url: config.public_url().to_string(),
-                ..built_in.applications
-            },
-            outbound: outbound(
-                config
-                    .outbound
-                    .allow
-                    .iter()
-                    .map(|place| place.0.clone())
-                    .collect(),
-            )?,
-            ..built_in
-        })
-    }
-}
-
-/// The way to addresses that users name for events.
-fn outbound(permits: Vec<Permit>) -> Result<Outbound, Error> {
-    let bounds = Bounds {
-        connect: Duration::from_secs(5),
-        total: Duration::from_secs(15),
-        // Only the beginning of an answer is looked at.
-        body_bytes: 2_048,
-    };
-    Ok(Outbound::guarded(bounds, Permits::new(permits))?)
 }
 
 impl Contexts {
