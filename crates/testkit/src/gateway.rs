@@ -164,14 +164,26 @@ impl Gateway {
         }
     }
 
-    /// The next dispatch, skipping heartbeat answers; fails when it bears another name.
+    /// The next text frame that is no presence: those come when they come.
+    pub async fn next(&mut self) -> Result<Value> {
+        loop {
+            let frame = self.json().await?;
+            if !is_presence(&frame) {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// The next dispatch, skipping heartbeat answers and presences, which come when they come; fails
+    /// when it bears another name.
     pub async fn expect(&mut self, name: &str) -> Result<Value> {
         loop {
             let frame = self.json().await?;
-            if is_ack(&frame) {
+            let is_asked_for = frame.get("t") == Some(&json!(name));
+            if is_ack(&frame) || (is_presence(&frame) && !is_asked_for) {
                 continue;
             }
-            if frame.get("t") != Some(&json!(name)) {
+            if !is_asked_for {
                 bail!("expected {name}, got {frame}");
             }
             return Ok(frame.get("d").cloned().unwrap_or_default());
@@ -188,10 +200,11 @@ impl Gateway {
         }
     }
 
-    /// Proves that nothing else is on its way: a heartbeat is answered before any dispatch comes.
+    /// Proves that nothing but presences is on its way: a heartbeat is answered before any other
+    /// dispatch comes.
     pub async fn expect_nothing(&mut self) -> Result<()> {
         self.send(1, json!(self.last)).await?;
-        let frame = self.json().await?;
+        let frame = self.next().await?;
         if !is_ack(&frame) {
             bail!("expected nothing, got {frame}");
         }
@@ -213,6 +226,10 @@ impl Gateway {
     pub fn cut(self) {
         drop(self);
     }
+}
+
+fn is_presence(frame: &Value) -> bool {
+    frame.get("t") == Some(&json!("PRESENCE_UPDATE"))
 }
 
 fn is_ack(frame: &Value) -> bool {

@@ -117,10 +117,17 @@ impl Mailbox {
         })
     }
 
-    /// Puts the record in, or notes that it did not fit; never waits.
+    /// Puts the record in, or notes that it did not fit; never waits. The last quarter is for
+    /// durable records alone: no storm of ephemeral ones makes a gap.
     pub(super) fn offer(&self, topic: Topic, record: &Arc<Record>) {
+        let capacity = self.queue.capacity;
+        let room = if record.ephemeral {
+            capacity - capacity / 4
+        } else {
+            capacity
+        };
         let mut state = self.queue.lock();
-        if state.records.len() < self.queue.capacity {
+        if state.records.len() < room {
             state.records.push_back(Delivery {
                 topic,
                 record: Arc::clone(record),

@@ -99,7 +99,7 @@ async fn two_devices_and_a_friend_see_what_was_read() -> Result<()> {
     );
     desk.skip_to("MESSAGE_CREATE").await?;
     desk.send(61, asked).await?;
-    let result = desk.json().await?;
+    let result = desk.next().await?;
     assert_eq!(result["op"], json!(62));
     assert_eq!(result["d"]["channels"], woken["channels"]);
     node.stop()

@@ -18,7 +18,7 @@ async fn clients_resume_over_a_restart_and_miss_nothing() -> Result<()> {
     gateway.expect("MESSAGE_CREATE").await?;
     let last = gateway.last.unwrap_or_default();
     node.server.signal(Signal::SIGTERM)?;
-    assert_eq!(gateway.json().await?["op"], 7, "told to come back");
+    assert_eq!(gateway.next().await?["op"], 7, "told to come back");
     assert_eq!(gateway.closed().await?, 4000, "resumably");
     assert_eq!(
         node.server.wait(std::time::Duration::from_secs(30))?,
@@ -32,7 +32,7 @@ async fn clients_resume_over_a_restart_and_miss_nothing() -> Result<()> {
     let mut gateway = Gateway::resume(node.address, &ayse.token, &id, last).await?;
     // The message is replayed before RESUMED or follows it live, as the new process finds out who
     // may see the channel.
-    let mut frames = [gateway.json().await?, gateway.json().await?];
+    let mut frames = [gateway.next().await?, gateway.next().await?];
     frames.sort_by_key(|frame| text(&frame["t"]));
     assert_eq!(frames[0]["d"]["content"], "after");
     assert_eq!(frames[1]["t"], "RESUMED");

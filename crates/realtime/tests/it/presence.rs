@@ -128,8 +128,7 @@ async fn messages_overtake_a_storm_of_presences() -> Result<()> {
     let (mut ayse, ..) = watcher(&node, AYSE, json!({})).await?;
     let (_probe, ..) = watcher(&node, MEHMET, json!({})).await?;
     until(&mut ayse, MEHMET, json!(COMMUNITY), "online").await?;
-    // As many as a mailbox surely holds: what comes beyond makes a gap, which is another matter.
-    for member in 0..4_000 {
+    for member in 0..10_000 {
         let user = UserId::new(1_000_000 + member);
         let d = json!({"user": {"id": user}, "guild_id": COMMUNITY, "status": "online"});
         let record = infra::fanout::Record {
@@ -154,7 +153,7 @@ async fn messages_overtake_a_storm_of_presences() -> Result<()> {
         }
     }
     // Two members of the community have a socket and 50 dispatches a second are theirs together:
-    // of thousands of states few were said before the message, and most never are.
+    // of ten thousand states few were said before the message, and most never are.
     assert!(before < 200, "{before} presences came before the message");
     let dropped = runtime::telemetry::metrics().render();
     let line = dropped

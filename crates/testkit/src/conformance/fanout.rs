@@ -38,6 +38,9 @@ pub async fn fanout<A: Fanout>(
     a_full_mailbox_drops_and_remembers(&*make().await?)
         .await
         .context("a full mailbox drops and remembers")?;
+    a_storm_makes_no_gap(&*make().await?)
+        .await
+        .context("a storm makes no gap")?;
     a_full_mailbox_holds_up_nobody(&*make().await?)
         .await
         .context("a full mailbox holds up nobody")?;
@@ -288,6 +291,29 @@ async fn a_full_mailbox_drops_and_remembers(fanout: &dyn Fanout) -> anyhow::Resu
         deliveries.take_gaps().is_empty(),
         "a gap of a topic that is not followed any more"
     );
+    Ok(())
+}
+
+/// Ephemeral records leave a quarter of a mailbox of 8 to durable ones.
+async fn a_storm_makes_no_gap(fanout: &dyn Fanout) -> anyhow::Result<()> {
+    let (follower, deliveries) = fanout.open(8);
+    let (witness, mut witnessed) = fanout.open(64);
+    follower.follow(&[COMMUNITY]).await?;
+    witness.follow(&[MARK]).await?;
+    for _ in 0..10 {
+        fanout.publish(COMMUNITY, typing()).await?;
+    }
+    for ev in 1..=2 {
+        fanout.publish(COMMUNITY, numbered(ev)).await?;
+    }
+    up_to_mark(fanout, &mut witnessed).await?;
+    let (dropped, gaps) = (deliveries.dropped(), deliveries.take_gaps());
+    ensure!(dropped == 4, "{dropped} drops counted instead of 4");
+    ensure!(gaps.is_empty(), "a storm made gaps: {gaps:?}");
+    fanout.publish(COMMUNITY, numbered(3)).await?;
+    up_to_mark(fanout, &mut witnessed).await?;
+    let gaps = deliveries.take_gaps();
+    ensure!(gaps == [COMMUNITY], "full, and the gaps are {gaps:?}");
     Ok(())
 }
 
